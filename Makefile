@@ -1,0 +1,122 @@
+# make book   build the site            make test   run the tests         make help   all the others
+#
+# Every target makes what it needs by itself: the environment (.venv), the locked versions, the data.
+
+# The Python to make .venv from. Empty: the first of python3.13, python3.12, python3.11, python3 that fits.
+PYTHON ?=
+# 1: NVIDIA's CUDA build of TensorFlow. 0: the small CPU build. Not given: whichever .venv holds already.
+GPU ?= $(if $(wildcard .venv/.installed-gpu),1,0)
+# More arguments for pytest and for the benchmarks: make test ARGS="-k lenet"
+ARGS ?=
+# Where `make serve` listens.
+PORT ?= 8000
+# The data kept in the repository, the last resort where nothing can be downloaded. Empty: not allowed.
+CNN_TF_SAMPLE ?= $(CURDIR)/book/sample
+# Set here so that a ~/.keras/keras.json does not decide what the book shows.
+KERAS_BACKEND ?= tensorflow
+
+export CNN_TF_SAMPLE KERAS_BACKEND
+# Another project's modules would come before the locked ones.
+unexport PYTHONPATH PYTHONHOME
+# Where this is set, every process compiles TensorFlow and Keras anew: 13 seconds an import instead of 5.
+unexport PYTHONDONTWRITEBYTECODE
+
+BUILD := $(if $(filter 1,$(GPU)),gpu,cpu)
+OTHER := $(if $(filter 1,$(GPU)),cpu,gpu)
+PY := .venv/bin/python
+UV := .venv/bin/uv
+# -T: of a failing cell, show the cell and its error.
+SPHINX := $(PY) -m sphinx -T -W --keep-going -n -c . -d _build/doctrees
+.PHONY: book test serve check lock upgrade lock-check links bench install clean distclean help
+
+book: install
+	$(SPHINX) -b html book _build/html
+	@echo
+	@echo "The book is in $(CURDIR)/_build/html/index.html"
+
+test: install
+	$(PY) -m pytest $(ARGS)
+
+serve: book
+	@echo "The book is at http://localhost:$(PORT)/ (stop with Ctrl-C)"
+	@$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+check: install lock-check
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(PY) -m codespell_lib
+
+bench: install
+	$(PY) -m benchmarks $(ARGS)
+
+# Opens every link in the book.
+links: book
+	$(SPHINX) -b linkcheck book _build/links
+
+## The environment
+
+install: .venv/.installed-$(BUILD)
+
+# The marks lie in .venv, so they go when it goes.
+.venv/.uv: requirements/uv.txt requirements/bootstrap.sh
+	@PYTHON="$(PYTHON)" sh requirements/bootstrap.sh
+	@touch $@
+
+# `install` leaves alone what was added by hand (PyTorch, say). From one build to the other it must be `sync`, which
+# removes first: the distributions of TensorFlow hold the same files, so one has to leave before the other comes.
+INSTALL := $(if $(wildcard .venv/.installed-$(OTHER)),sync,install -r) requirements/$(BUILD).txt
+
+.venv/.installed-$(BUILD): .venv/.uv requirements/$(BUILD).txt pyproject.toml
+	$(UV) pip $(INSTALL) --python $(PY) --no-build --require-hashes
+	$(UV) pip install --python $(PY) --quiet --no-deps --no-build-isolation --editable .
+	@rm -f .venv/.installed-$(OTHER)
+	@touch $@
+
+## The locked versions
+
+LOCK := "$(CURDIR)/$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
+	--no-emit-index-url --annotation-style line --custom-compile-command "make lock" $(NEWEST)
+EXTRAS := --extra book --extra test --extra dev
+
+# $(call lock,FOLDER): bring FOLDER/requirements up to date with FOLDER/pyproject.toml. A version in there that still fits
+# stays. The CUDA build gets the versions of the CPU build, apart from TensorFlow's own.
+define lock
+cd $(1) && echo uv | $(LOCK) --output-file requirements/uv.txt -
+cd $(1) && $(LOCK) $(EXTRAS) --extra cpu --output-file requirements/cpu.txt pyproject.toml
+cd $(1) && $(LOCK) $(EXTRAS) --extra gpu --output-file requirements/gpu.txt -c requirements/cpu.txt pyproject.toml
+endef
+
+lock: .venv/.uv
+	$(call lock,.)
+
+upgrade:
+	$(MAKE) lock NEWEST=--upgrade
+
+# In a copy, which shows what would change and changes nothing.
+lock-check: .venv/.uv
+	@rm -rf _build/lock && mkdir -p _build/lock && cp -R pyproject.toml requirements _build/lock
+	@$(call lock,_build/lock)
+	@diff -ru requirements _build/lock/requirements || \
+		{ echo "requirements/ does not follow pyproject.toml: run make lock"; exit 1; }
+
+## The rest
+
+clean:
+	rm -rf _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean
+	rm -rf .venv
+
+help:
+	@echo "make book       build the site in _build/html (the default)"
+	@echo "make serve      build it and show it at http://localhost:$(PORT)/ (PORT=...)"
+	@echo "make test       run the tests (ARGS=... for pytest)"
+	@echo "make check      style, types, spelling, lock files"
+	@echo "make bench      what the performance page prints"
+	@echo "make links      open every link in the book"
+	@echo "make install    only make .venv"
+	@echo "make lock       bring requirements/ up to date with pyproject.toml"
+	@echo "make upgrade    the same, with the newest version of everything"
+	@echo "make clean      delete what was built; make distclean: .venv too"
+	@echo "With GPU=1: TensorFlow's CUDA build. With PYTHON=python3.12: that Python, when .venv is made."

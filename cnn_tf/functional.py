@@ -1,0 +1,1056 @@
+"""Convolution and pooling as plain functions of tensors, written from first principles.
+
+The upper half of the file speaks the language of the book: one image without a batch axis,
+channels first, `X` of shape `(h, w)` or `(c_i, h, w)`. The lower half speaks the language of Keras
+layers: a batch, channels last, `x` of shape `(batch, h, w, c)`. Each function above is a change of
+axes around one below, so that there is one arithmetic and not two.
+
+Everything is written in `keras.ops`: it runs on TensorFlow, JAX and PyTorch, in eager mode and
+compiled, and automatic differentiation passes through it. No built-in convolution or pooling is
+called, and no loop runs over pixels; the loops run over the few cells of the kernel.
+"""
+
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any, overload
+
+import keras
+import numpy as np
+from keras import ops
+
+Tensor = Any  # what goes in: a NumPy array, nested lists, or a tensor; what comes out: a tensor
+Size = int | Sequence[int]  # both axes alike, or (rows, columns)
+Sides = tuple[int, int]  # cells before and after
+Padding = str | int | Sequence[int] | Sequence[Sequence[int]]  # as the user writes it
+FullPadding = str | tuple[Sides, Sides]  # "valid", "same", or ((top, bottom), (left, right))
+
+PADDING_MODES = ("zeros", "reflect", "symmetric", "circular", "replicate")
+
+# --- The book's functions: one image, channels first ---------------------------------------------
+
+
+def corr2d(X: Tensor, K: Tensor) -> Tensor:
+    r"""Cross-correlate one image with one kernel.
+
+    The kernel slides over the image; each output is the sum of the products under it:
+
+    $$Y_{i,j} = \sum_{a=0}^{k_h-1} \sum_{b=0}^{k_w-1} K_{a,b}\, X_{i+a,\,j+b}$$
+
+    Args:
+        X: The image, an array or tensor. Integers are computed as integers, of 32 bits at least.
+        K: The kernel.
+
+    Shapes:
+        X `(n_h, n_w)`, K `(k_h, k_w)` -> `(n_h - k_h + 1, n_w - k_w + 1)`.
+
+    Returns:
+        A tensor of the back end, differentiable in both arguments.
+
+    Raises:
+        ValueError: X or K is not of rank 2, or K is larger than X.
+
+    Source:
+        Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import corr2d
+        >>> X = np.arange(9).reshape(3, 3)
+        >>> K = np.array([[0, 1], [2, 3]])
+        >>> print(np.asarray(corr2d(X, K)))
+        [[19 25]
+         [37 43]]
+    """
+    X, K = _image_and_kernel(X, K, "corr2d", x_axes="(h, w)", k_axes="(k_h, k_w)")
+    return _correlate_slices(X[None, :, :, None], K[:, :, None, None])[0, :, :, 0]
+
+
+def conv2d(X: Tensor, K: Tensor) -> Tensor:
+    r"""Convolve one image with one kernel, in the strict sense of mathematics.
+
+    The kernel is flipped along both axes and then cross-correlated:
+
+    $$Y_{i,j} = \sum_{a=0}^{k_h-1} \sum_{b=0}^{k_w-1} K_{k_h-1-a,\,k_w-1-b}\, X_{i+a,\,j+b}$$
+
+    Deep learning calls `corr2d` a convolution. This function is the one that commutes, and that
+    the convolution theorem is about.
+
+    Args:
+        X: The image, an array or tensor.
+        K: The kernel.
+
+    Shapes:
+        X `(n_h, n_w)`, K `(k_h, k_w)` -> `(n_h - k_h + 1, n_w - k_w + 1)`.
+
+    Returns:
+        A tensor of the back end.
+
+    Raises:
+        ValueError: X or K is not of rank 2, or K is larger than X.
+
+    Source:
+        Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import conv2d
+        >>> X = np.arange(9).reshape(3, 3)
+        >>> K = np.array([[0, 1], [2, 3]])
+        >>> print(np.asarray(conv2d(X, K)))
+        [[ 5 11]
+         [23 29]]
+    """
+    X, K = _image_and_kernel(X, K, "conv2d", x_axes="(h, w)", k_axes="(k_h, k_w)")
+    return corr2d(X, ops.flip(K, axis=(0, 1)))
+
+
+def corr2d_multi_in(X: Tensor, K: Tensor) -> Tensor:
+    r"""Cross-correlate an image of several channels with a kernel of as many, and add up.
+
+    $$Y = \sum_{c=0}^{c_i-1} \mathrm{corr2d}(X_c, K_c)$$
+
+    Args:
+        X: The image, an array or tensor.
+        K: One kernel for each channel of the image.
+
+    Shapes:
+        X `(c_i, n_h, n_w)`, K `(c_i, k_h, k_w)` -> `(n_h - k_h + 1, n_w - k_w + 1)`.
+
+    Returns:
+        A tensor of the back end.
+
+    Raises:
+        ValueError: Wrong rank, a different number of channels, or K is larger than X.
+
+    Source:
+        LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import corr2d_multi_in
+        >>> X = np.stack([np.arange(9).reshape(3, 3), np.arange(1, 10).reshape(3, 3)])
+        >>> K = np.array([[[0, 1], [2, 3]], [[1, 2], [3, 4]]])
+        >>> print(np.asarray(corr2d_multi_in(X, K)))
+        [[ 56  72]
+         [104 120]]
+    """
+    X, K = _image_and_kernel(
+        X, K, "corr2d_multi_in", x_axes="(c_i, h, w)", k_axes="(c_i, k_h, k_w)"
+    )
+    return corr2d_multi_in_out(X, K[None])[0]
+
+
+def corr2d_multi_in_out(X: Tensor, K: Tensor) -> Tensor:
+    r"""Cross-correlate an image of several channels with a stack of kernels.
+
+    Each output channel has a kernel of its own, of the full depth of the image:
+    $Y_d = \mathrm{corr2d\_multi\_in}(X, K_d)$.
+
+    Args:
+        X: The image, an array or tensor.
+        K: One multi-channel kernel for each output channel.
+
+    Shapes:
+        X `(c_i, n_h, n_w)`, K `(c_o, c_i, k_h, k_w)` -> `(c_o, n_h - k_h + 1, n_w - k_w + 1)`.
+
+    Returns:
+        A tensor of the back end.
+
+    Raises:
+        ValueError: Wrong rank, a different number of channels, or K is larger than X.
+
+    Source:
+        LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import corr2d_multi_in_out
+        >>> X = np.stack([np.arange(9).reshape(3, 3), np.arange(1, 10).reshape(3, 3)])
+        >>> K = np.array([[[0, 1], [2, 3]], [[1, 2], [3, 4]]])
+        >>> print(np.asarray(corr2d_multi_in_out(X, np.stack([K, K + 1, K + 2]))))
+        [[[ 56  72]
+          [104 120]]
+        <BLANKLINE>
+         [[ 76 100]
+          [148 172]]
+        <BLANKLINE>
+         [[ 96 128]
+          [192 224]]]
+    """
+    X, K = _image_and_kernel(
+        X, K, "corr2d_multi_in_out", x_axes="(c_i, h, w)", k_axes="(c_o, c_i, k_h, k_w)"
+    )
+    x = ops.transpose(X, (1, 2, 0))[None]  # (1, h, w, c_i)
+    kernel = ops.transpose(K, (2, 3, 1, 0))  # (k_h, k_w, c_i, c_o)
+    return ops.transpose(_correlate_slices(x, kernel)[0], (2, 0, 1))
+
+
+def corr2d_multi_in_out_1x1(X: Tensor, K: Tensor) -> Tensor:
+    r"""Cross-correlate with 1x1 kernels: a dense layer at every pixel, one matrix product.
+
+    $$Y_{d,i,j} = \sum_{c=0}^{c_i-1} K_{d,c}\, X_{c,i,j}$$
+
+    Args:
+        X: The image, an array or tensor.
+        K: The kernels. No neighbour is looked at, so they are a matrix.
+
+    Shapes:
+        X `(c_i, h, w)`, K `(c_o, c_i, 1, 1)` -> `(c_o, h, w)`.
+
+    Returns:
+        A tensor of the back end. It may differ from `corr2d_multi_in_out` in the last bits, for
+        the sum is taken in another order.
+
+    Raises:
+        ValueError: Wrong rank, a different number of channels, or kernels that are not 1x1.
+
+    Source:
+        Lin, Chen and Yan (2013), *Network in network*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import corr2d_multi_in_out_1x1
+        >>> X = np.arange(8).reshape(2, 2, 2)
+        >>> print(np.asarray(corr2d_multi_in_out_1x1(X, np.array([10, 1]).reshape(1, 2, 1, 1))))
+        [[[ 4 15]
+          [26 37]]]
+    """
+    X, K = _image_and_kernel(
+        X, K, "corr2d_multi_in_out_1x1", x_axes="(c_i, h, w)", k_axes="(c_o, c_i, 1, 1)"
+    )
+    if tuple(K.shape[2:]) != (1, 1):
+        raise ValueError(
+            "corr2d_multi_in_out_1x1 expected kernels of shape (c_o, c_i, 1, 1). Received: "
+            f"K.shape={tuple(K.shape)}. Use corr2d_multi_in_out for larger windows."
+        )
+    pixels = ops.reshape(X, (X.shape[0], -1))  # (c_i, h * w)
+    Y = ops.matmul(K[:, :, 0, 0], pixels)  # (c_o, h * w)
+    return ops.reshape(Y, (K.shape[0], *X.shape[1:]))
+
+
+def pool2d(X: Tensor, pool_size: Size, mode: str = "max") -> Tensor:
+    r"""Pool one image: the maximum or the mean of each window, the window moving cell by cell.
+
+    $$Y_{i,j} = \max_{0 \le a < p_h,\; 0 \le b < p_w} X_{i+a,\,j+b}$$
+
+    and the mean over the same cells for `mode="avg"`. Channels are pooled each by itself.
+
+    Args:
+        X: The image, an array or tensor.
+        pool_size: Height and width of the window, an int or a pair.
+        mode: `"max"` or `"avg"`.
+
+    Shapes:
+        X `(n_h, n_w)` -> `(n_h - p_h + 1, n_w - p_w + 1)`, or the same with channels in front.
+
+    Returns:
+        A tensor of the back end. Means of integers are floats.
+
+    Raises:
+        ValueError: Unknown mode, wrong rank, or a window larger than the image.
+
+    Source:
+        Riesenhuber and Poggio (1999), *Hierarchical models of object recognition in cortex*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import pool2d
+        >>> X = np.arange(9.0).reshape(3, 3)
+        >>> print(np.asarray(pool2d(X, 2)))
+        [[4. 5.]
+         [7. 8.]]
+        >>> print(np.asarray(pool2d(X, (2, 2), mode="avg")))
+        [[2. 3.]
+         [5. 6.]]
+    """
+    pools: dict[str, Callable[..., Tensor]] = {"max": max_pool, "avg": average_pool}
+    if mode not in pools:
+        raise ValueError(f"pool2d expected mode 'max' or 'avg'. Received: mode={mode!r}.")
+    X = ops.convert_to_tensor(X)
+    if len(X.shape) not in (2, 3):
+        raise ValueError(
+            "pool2d expected one image of shape (h, w) or (c, h, w). Received: "
+            f"X.shape={tuple(X.shape)}. For a batch use MaxPooling2D or AveragePooling2D."
+        )
+    x = X[None, ..., None] if len(X.shape) == 2 else X[..., None]  # channels as a batch
+    Y = pools[mode](x, pool_size, strides=1)[..., 0]
+    return Y[0] if len(X.shape) == 2 else Y
+
+
+def comp_conv2d(layer: keras.layers.Layer, X: Tensor) -> Tensor:
+    """Apply a Keras layer to one bare image: add the batch and channel axes, and strip them.
+
+    Args:
+        layer: A layer on channels-last batches that puts out one channel, such as
+            `Conv2D(1, 3, padding=1)`.
+        X: The image, an array or tensor of floats.
+
+    Shapes:
+        X `(h, w)` -> `(out_h, out_w)`.
+
+    Returns:
+        A tensor of the back end.
+
+    Raises:
+        ValueError: X is not of rank 2, or the layer's output has more than one channel.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import Conv2D, comp_conv2d
+        >>> X = np.random.default_rng(0).random((8, 8), dtype="float32")
+        >>> tuple(comp_conv2d(Conv2D(1, (3, 5), padding=(0, 1), strides=(3, 4)), X).shape)
+        (2, 2)
+    """
+    X = ops.convert_to_tensor(X)
+    if len(X.shape) != 2:
+        raise ValueError(
+            "comp_conv2d expected one image of shape (h, w). Received: "
+            f"X.shape={tuple(X.shape)}. Call the layer itself on a batch."
+        )
+    Y = layer(X[None, :, :, None])
+    if len(Y.shape) != 4 or Y.shape[-1] != 1:
+        raise ValueError(
+            "comp_conv2d expected a layer whose output has shape (1, h, w, 1). Received: "
+            f"{tuple(Y.shape)} from {layer.name!r}. Give the layer one filter and "
+            "data_format='channels_last'."
+        )
+    return Y[0, :, :, 0]
+
+
+@overload
+def output_size(
+    n: int, kernel_size: int, padding: Padding = 0, strides: int = 1, dilation_rate: int = 1
+) -> int: ...
+@overload
+def output_size(
+    n: None, kernel_size: int, padding: Padding = 0, strides: int = 1, dilation_rate: int = 1
+) -> None: ...
+@overload
+def output_size(
+    n: Sequence[int | None],
+    kernel_size: Size,
+    padding: Padding = 0,
+    strides: Size = 1,
+    dilation_rate: Size = 1,
+) -> tuple[int | None, int | None]: ...
+def output_size(
+    n: Any, kernel_size: Any, padding: Any = 0, strides: Any = 1, dilation_rate: Any = 1
+) -> Any:
+    r"""How many places a window finds along an axis, or along both axes of an image.
+
+    With $p$ rows of padding in total and a window that spans $d(k-1)+1$ rows:
+
+    $$\left\lfloor \frac{n - d(k-1) - 1 + p}{s} \right\rfloor + 1
+      \qquad\text{which for } d = 1 \text{ is}\qquad
+      \left\lfloor \frac{n - k + p + s}{s} \right\rfloor$$
+
+    The arguments mean what they mean in `Conv2D`: an int `padding` is added on each side, so that
+    $p$ is twice that number.
+
+    Args:
+        n: Size of the axis, or a pair (height, width). `None` for a size not known yet.
+        kernel_size: Size of the window. For an image, an int or a pair.
+        padding: For one axis, an int or a pair (before, after). For an image an int, a pair
+            (rows, columns) or a pair of pairs. For both also `"valid"` and `"same"`.
+        strides: Steps between windows.
+        dilation_rate: Distance between the cells of the window.
+
+    Returns:
+        An int for one axis, a pair for an image, `None` where n is `None`.
+
+    Raises:
+        ValueError: A size is not positive, a padding is negative, or the window does not fit.
+        TypeError: A size is not an integer.
+
+    Source:
+        Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
+
+    Example:
+        >>> from cnn_tf import output_size
+        >>> output_size(240, 5), output_size(8, 3, padding=1, strides=2)
+        (236, 4)
+        >>> output_size((8, 8), (3, 5), padding=(0, 1), strides=(3, 4))
+        (2, 2)
+    """
+    if isinstance(n, (tuple, list)):
+        if len(n) != 2:
+            raise ValueError(
+                f"output_size expected n to be an int or a pair (height, width). Received: n={n}."
+            )
+        axes = zip(
+            n,
+            standardize_pair(kernel_size, "kernel_size"),
+            _by_axis(standardize_padding(padding)),
+            standardize_pair(strides, "strides"),
+            standardize_pair(dilation_rate, "dilation_rate"),
+            strict=True,
+        )
+        height, width = (output_size(*axis) for axis in axes)
+        return height, width
+
+    sizes = {"n": n, "kernel_size": kernel_size, "strides": strides, "dilation_rate": dilation_rate}
+    for name, size in sizes.items():
+        if not (name == "n" and size is None):
+            check_int(size, name, minimum=1)
+    if isinstance(padding, str):
+        padding = standardize_padding(padding)
+    else:
+        padding = _standardize_sides(padding, padding)
+    if n is None:
+        return None
+    before, after = _axis_padding(n, kernel_size, padding, strides, dilation_rate)
+    span = dilation_rate * (kernel_size - 1) + 1
+    if span > n + before + after:
+        raise ValueError(
+            f"The window does not fit: it spans {span}, the padded input {n + before + after}. "
+            f"Received: size={n}, kernel_size={kernel_size}, padding={padding!r}, "
+            f"dilation_rate={dilation_rate}. Use a smaller window, more padding or a larger input."
+        )
+    return (n + before + after - span) // strides + 1
+
+
+# --- The arithmetic of the layers: a batch, channels last ----------------------------------------
+
+
+def correlate(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Size = 1,
+    padding: Padding = "valid",
+    padding_mode: str = "zeros",
+    dilation_rate: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlate a batch of images with a stack of kernels: what `Conv2D` computes.
+
+    Args:
+        x: A batch of images, channels last.
+        kernel: The kernels, as Keras lays them out.
+        strides: Steps between windows, an int or a pair.
+        padding: `"valid"`, `"same"`, an int, a pair (rows, columns), or
+            ((top, bottom), (left, right)). Numbers count the cells added on one side.
+        padding_mode: What the added cells hold: `"zeros"`, `"reflect"`, `"symmetric"`,
+            `"circular"` or `"replicate"`.
+        dilation_rate: Distance between the cells of the window, an int or a pair.
+        groups: Number of groups into which the channels are split.
+
+    Shapes:
+        x `(batch, h, w, c_i)`, kernel `(k_h, k_w, c_i // groups, c_o)`
+        -> `(batch, out_h, out_w, c_o)`.
+
+    Returns:
+        A tensor of the back end. Where the rows of the image are short, a NaN or an infinity in
+        `x` reaches the whole row of outputs and not only the windows that hold it.
+
+    Raises:
+        ValueError: Shapes that do not fit each other, or an unknown padding or padding mode.
+
+    Source:
+        Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf.functional import correlate
+        >>> x = np.arange(9.0).reshape(1, 3, 3, 1)
+        >>> kernel = np.array([[0.0, 1.0], [2.0, 3.0]]).reshape(2, 2, 1, 1)
+        >>> print(np.asarray(correlate(x, kernel, padding=1))[0, :, :, 0])
+        [[ 0.  3.  8.  4.]
+         [ 9. 19. 25. 10.]
+         [21. 37. 43. 16.]
+         [ 6.  7.  8.  0.]]
+    """
+    x, kernel = _batch(x, "correlate"), ops.convert_to_tensor(kernel)
+    if len(kernel.shape) != 4:
+        raise ValueError(
+            "correlate expected a kernel of shape (k_h, k_w, channels, filters). Received: "
+            f"kernel.shape={tuple(kernel.shape)}. Add the missing axes by kernel[..., None]."
+        )
+    channels, depth = x.shape[-1], kernel.shape[2]
+    if channels not in (depth * groups, None):
+        raise ValueError(
+            f"The kernel expects {depth * groups} input channels. Received: inputs of shape "
+            f"{tuple(x.shape)}, which have {channels}, and a kernel of shape "
+            f"{tuple(kernel.shape)} with groups={groups}. The last axis must hold the channels."
+        )
+    if kernel.shape[3] % groups != 0:
+        raise ValueError(
+            "The number of output channels must be a multiple of groups. Received: a kernel of "
+            f"shape {tuple(kernel.shape)}, whose last axis counts them, and groups={groups}."
+        )
+    strides = standardize_pair(strides, "strides")
+    dilation_rate = standardize_pair(dilation_rate, "dilation_rate")
+    window = tuple(kernel.shape[:2])
+    output_size(tuple(x.shape[1:3]), window, padding, strides, dilation_rate)  # does it fit?
+    x = pad(x, _resolve_padding(x, window, padding, strides, dilation_rate), padding_mode)
+
+    if groups == 1 and _has_short_rows(x):
+        return _correlate_band(x, kernel, strides, dilation_rate)
+    return _correlate_slices(x, kernel, strides, dilation_rate, groups)
+
+
+def max_pool(
+    x: Tensor, pool_size: Size, strides: Size | None = None, padding: Padding = "valid"
+) -> Tensor:
+    """Take the maximum of each window of each channel: what `MaxPooling2D` computes.
+
+    Args:
+        x: A batch of images, channels last.
+        pool_size: Size of the window, an int or a pair.
+        strides: Steps between windows, an int or a pair. `None` means `pool_size`.
+        padding: As in `correlate`, but less than the window on each side. A padded cell never
+            wins: it holds the lowest number of the type.
+
+    Shapes:
+        x `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
+
+    Returns:
+        A tensor of the back end. Where several cells tie, the gradient goes to the first one.
+
+    Raises:
+        ValueError: A window that does not fit, or a padding as wide as the window.
+
+    Source:
+        Riesenhuber and Poggio (1999), *Hierarchical models of object recognition in cortex*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf.functional import max_pool
+        >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
+        >>> print(np.asarray(max_pool(x, 3, strides=2, padding=1))[0, :, :, 0])
+        [[ 5.  7.]
+         [13. 15.]]
+    """
+    x = _batch(x, "max_pool")
+    if keras.backend.standardize_dtype(x.dtype) == "bool":  # not every back end compares these
+        return ops.cast(max_pool(ops.cast(x, "int8"), pool_size, strides, padding), "bool")
+    pool_size, strides, padding = _pooling_arguments(x, pool_size, strides, padding)
+    x = pad(x, padding, value=_lowest(x.dtype))
+    # The first of equal cells wins, on every back end: `maximum` would split the gradient on some.
+    return _reduce_windows(x, pool_size, strides, lambda a, b: ops.where(a >= b, a, b))
+
+
+def average_pool(
+    x: Tensor,
+    pool_size: Size,
+    strides: Size | None = None,
+    padding: Padding = "valid",
+    count_include_pad: bool = False,
+) -> Tensor:
+    """Take the mean of each window of each channel: what `AveragePooling2D` computes.
+
+    Args:
+        x: A batch of images, channels last. Integers are turned into floats.
+        pool_size: Size of the window, an int or a pair.
+        strides: Steps between windows, an int or a pair. `None` means `pool_size`.
+        padding: As in `correlate`, but less than the window on each side.
+        count_include_pad: Whether padded cells count, as zeros. By default a mean is taken over
+            the cells of the image only, as Keras does for `padding="same"`; PyTorch counts them.
+
+    Shapes:
+        x `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
+
+    Returns:
+        A tensor of the back end.
+
+    Raises:
+        ValueError: A window that does not fit, or a padding as wide as the window.
+
+    Source:
+        LeCun et al. (1989), *Backpropagation applied to handwritten zip code recognition*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf.functional import average_pool
+        >>> x = np.ones((1, 2, 2, 1))
+        >>> print(np.asarray(average_pool(x, 2, strides=2, padding=1))[0, :, :, 0])
+        [[1. 1.]
+         [1. 1.]]
+        >>> padded = average_pool(x, 2, strides=2, padding=1, count_include_pad=True)
+        >>> print(np.asarray(padded)[0, :, :, 0])
+        [[0.25 0.25]
+         [0.25 0.25]]
+    """
+    x = _batch(x, "average_pool")
+    if not _is_float(x.dtype):
+        x = ops.cast(x, keras.config.floatx())
+    pool_size, strides, sides = _pooling_arguments(x, pool_size, strides, padding)
+    sums = _sum_windows(pad(x, sides), pool_size, strides)
+    if count_include_pad or padding == "valid":
+        return sums / (pool_size[0] * pool_size[1])
+    cells = ops.ones_like(x[:1, :, :, :1])
+    return sums / _sum_windows(pad(cells, sides), pool_size, strides)
+
+
+def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tensor:
+    """Add rows and columns around a batch of images.
+
+    Args:
+        x: A batch of images, channels last.
+        padding: An int, a pair (rows, columns), or ((top, bottom), (left, right)).
+        mode: What the new cells hold. With the row `a b c d` and two cells on each side:
+            `"zeros"` gives `0 0 a b c d 0 0`, `"reflect"` `c b a b c d c b`, `"symmetric"`
+            `b a a b c d d c`, `"circular"` `c d a b c d a b`, `"replicate"` `a a a b c d d d`.
+        value: The number used in place of zero by `"zeros"`.
+
+    Shapes:
+        x `(batch, h, w, c)` -> `(batch, top + h + bottom, left + w + right, c)`.
+
+    Returns:
+        A tensor of the back end.
+
+    Raises:
+        ValueError: Unknown mode, negative padding, or more cells than the image has to give.
+
+    Source:
+        The modes are those of `numpy.pad`, under the names that PyTorch's layers use.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf.functional import pad
+        >>> x = np.array([1, 2, 3]).reshape(1, 1, 3, 1)
+        >>> print(np.asarray(pad(x, (0, 2), "reflect")).ravel())
+        [3 2 1 2 3 2 1]
+    """
+    x = _batch(x, "pad")
+    if isinstance(padding, str):
+        raise ValueError(
+            f"pad expected numbers of cells. Received: padding={padding!r}, which depends on a "
+            "window. Write an int, a pair (rows, columns) or ((top, bottom), (left, right))."
+        )
+    sides: Any = standardize_padding(padding)
+    rows, columns = sides
+    if mode not in PADDING_MODES:
+        raise ValueError(
+            f"Unknown padding_mode. Expected one of {', '.join(map(repr, PADDING_MODES))}. "
+            f"Received: {mode!r}."
+        )
+    if not any(_is_symbolic(cells) or cells for cells in (*rows, *columns)):
+        return x
+    if mode == "zeros":
+        return ops.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=value)
+    return _pad_axis(_pad_axis(x, 1, rows, mode), 2, columns, mode)
+
+
+# --- Arguments, brought to their full form once, where they enter ---------------------------------
+
+
+def standardize_pair(value: Size, name: str) -> tuple[int, int]:
+    """Turn an int or a pair of ints into a pair; what is not positive is an error.
+
+    Args:
+        value: An int, or a tuple or list of two.
+        name: The argument's name, for the message.
+
+    Returns:
+        A tuple of two ints.
+
+    Raises:
+        ValueError: Not one or two numbers, or a number below 1.
+        TypeError: A number is not an integer.
+
+    Example:
+        >>> from cnn_tf.functional import standardize_pair
+        >>> standardize_pair(3, "kernel_size")
+        (3, 3)
+    """
+    pair: Any = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"`{name}` must be an int or a pair of ints. Received: {name}={value}.")
+    for size in pair:
+        check_int(size, name, minimum=1)
+    return int(pair[0]), int(pair[1])  # NumPy's integers cannot be written into a configuration
+
+
+def standardize_padding(padding: Padding) -> FullPadding:
+    """Turn any form of `padding` into a name or ((top, bottom), (left, right)).
+
+    Args:
+        padding: `"valid"` or `"same"` in any case, an int, a pair (rows, columns), or
+            ((top, bottom), (left, right)).
+
+    Returns:
+        `"valid"`, `"same"`, or two pairs of ints.
+
+    Raises:
+        ValueError: An unknown name, a negative number, or another number of entries.
+        TypeError: An entry is not an integer.
+
+    Example:
+        >>> from cnn_tf.functional import standardize_padding
+        >>> standardize_padding((0, 1))
+        ((0, 0), (1, 1))
+    """
+    if isinstance(padding, str):
+        if padding.lower() not in ("valid", "same"):
+            raise ValueError(_PADDING_FORMS.format(padding))
+        return padding.lower()
+    rows, columns = _two(padding, padding)
+    return _standardize_sides(rows, padding), _standardize_sides(columns, padding)
+
+
+_PADDING_FORMS = (
+    "`padding` must be 'valid', 'same', an int, a pair (rows, columns) or ((top, bottom), "
+    "(left, right)), and not negative. Received: padding={!r}."
+)
+
+
+def _standardize_sides(sides: Any, padding: Any) -> Sides:
+    """(before, after) along one axis; `padding` is the whole argument, for the message."""
+    sides = _two(sides, padding)
+    for cells in sides:
+        # A symbolic size has been computed by us, from a stride and an image of unknown size.
+        if not _is_symbolic(cells):
+            check_int(cells, "padding", minimum=0, message=_PADDING_FORMS.format(padding))
+    before, after = (cells if _is_symbolic(cells) else int(cells) for cells in sides)
+    return before, after
+
+
+def _two(value: Any, padding: Any) -> Any:
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(_PADDING_FORMS.format(padding))
+    return pair
+
+
+def _by_axis(padding: FullPadding) -> tuple[str | Sides, str | Sides]:
+    return (padding, padding) if isinstance(padding, str) else padding
+
+
+def _axis_padding(
+    n: Any, kernel_size: int, padding: str | Sides, strides: int, dilation_rate: int
+) -> Any:
+    """The cells before and after one axis. For "same", what Keras and TensorFlow add."""
+    if padding == "valid":
+        return 0, 0
+    if padding != "same":
+        return padding
+    span = dilation_rate * (kernel_size - 1) + 1
+    if strides == 1:
+        total = span - 1  # whatever n is: this works where n is not known yet
+    else:
+        covered = ((n + strides - 1) // strides - 1) * strides + span
+        total = ops.maximum(covered - n, 0) if _is_symbolic(n) else max(covered - n, 0)
+    return total // 2, total - total // 2  # the odd cell comes last
+
+
+def _resolve_padding(
+    x: Tensor,
+    window: Sequence[int],
+    padding: Padding,
+    strides: Sequence[int],
+    dilation_rate: Sequence[int],
+) -> Any:
+    """((top, bottom), (left, right)) for this batch, in numbers or, if need be, in tensors."""
+    axes = zip(
+        ops.shape(x)[1:3],
+        window,
+        _by_axis(standardize_padding(padding)),
+        strides,
+        dilation_rate,
+        strict=True,
+    )
+    rows, columns = (_axis_padding(*axis) for axis in axes)
+    return rows, columns
+
+
+def _pooling_arguments(
+    x: Tensor, pool_size: Size, strides: Size | None, padding: Padding
+) -> tuple[tuple[int, int], tuple[int, int], Any]:
+    pool_size = standardize_pair(pool_size, "pool_size")
+    strides = pool_size if strides is None else standardize_pair(strides, "strides")
+    padding = standardize_padding(padding)
+    check_pooling_padding(pool_size, padding)
+    output_size(tuple(x.shape[1:3]), pool_size, padding, strides)  # does it fit?
+    return pool_size, strides, _resolve_padding(x, pool_size, padding, strides, (1, 1))
+
+
+def check_int(
+    value: Any, name: str, minimum: int | None = None, message: str | None = None
+) -> None:
+    """Refuse what is not an integer, bools included, or is too small.
+
+    Args:
+        value: What the user gave.
+        name: The argument's name, for the message.
+        minimum: The smallest number allowed, if there is one.
+        message: A message in place of the usual one.
+
+    Raises:
+        ValueError: A number below `minimum`.
+        TypeError: Not an integer.
+
+    Example:
+        >>> from cnn_tf.functional import check_int
+        >>> check_int(3, "filters", minimum=1)
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            message
+            or f"`{name}` must be an integer. Received: {name}={value!r} "
+            f"of type {type(value).__name__}."
+        )
+    if minimum is not None and value < minimum:
+        raise ValueError(message or f"`{name}` must be at least {minimum}. Received: {value}.")
+
+
+def check_padding_mode(
+    size: Sequence[int | None],
+    kernel_size: Sequence[int],
+    padding: FullPadding,
+    strides: Sequence[int],
+    dilation_rate: Sequence[int],
+    padding_mode: str,
+) -> None:
+    """Refuse a padding that copies more cells than an image of this size has.
+
+    Args:
+        size: Height and width of the image, `None` where not known.
+        kernel_size: A pair of ints.
+        padding: What `standardize_padding` returned.
+        strides: A pair of ints.
+        dilation_rate: A pair of ints.
+        padding_mode: One of `PADDING_MODES`.
+
+    Raises:
+        ValueError: Too few cells, for example three to reflect in an image of three rows.
+
+    Example:
+        >>> from cnn_tf.functional import check_padding_mode
+        >>> check_padding_mode((3, None), (5, 5), ((2, 2), (2, 2)), (1, 1), (1, 1), "reflect")
+    """
+    axes: Any = zip(size, kernel_size, _by_axis(padding), strides, dilation_rate, strict=True)
+    for n, *window in axes:
+        if n is not None:
+            _check_available(n, _axis_padding(n, *window), padding_mode)
+
+
+def check_pooling_padding(pool_size: Sequence[int], padding: FullPadding) -> None:
+    """Refuse a padding as wide as the window: a window of nothing but padding has no value.
+
+    Args:
+        pool_size: A pair of ints.
+        padding: What `standardize_padding` returned.
+
+    Raises:
+        ValueError: A padding that is not smaller than the window.
+
+    Example:
+        >>> from cnn_tf.functional import check_pooling_padding
+        >>> check_pooling_padding((2, 2), ((1, 1), (0, 1)))
+    """
+    if isinstance(padding, str):
+        return
+    for size, sides in zip(pool_size, padding, strict=True):
+        if max(sides) >= size:
+            raise ValueError(
+                "Padding must be smaller than the pooling window, or a window could hold nothing "
+                f"but padding. Received: pool_size={pool_size}, padding={padding}."
+            )
+
+
+def _batch(x: Tensor, function: str) -> Tensor:
+    """Turn x into a tensor of rank 4."""
+    x = ops.convert_to_tensor(x)
+    if len(x.shape) != 4:
+        raise ValueError(
+            f"{function} expected a batch of images of shape (batch, h, w, channels). Received: "
+            f"x.shape={tuple(x.shape)}. Add the missing axes, for example by x[None, ..., None]."
+        )
+    return x
+
+
+def _image_and_kernel(
+    X: Tensor, K: Tensor, function: str, x_axes: str, k_axes: str
+) -> tuple[Tensor, Tensor]:
+    """X and K as tensors of one type, with the ranks and channels that the axes' names tell."""
+    X, K = ops.convert_to_tensor(X), ops.convert_to_tensor(K)
+    for name, tensor, axes in (("X", X, x_axes), ("K", K, k_axes)):
+        if len(tensor.shape) != len(axes.split(",")):
+            raise ValueError(
+                f"{function} expected {name} of shape {axes}. Received: "
+                f"{name}.shape={tuple(tensor.shape)}."
+            )
+    if "c_i" in x_axes and X.shape[0] != K.shape[-3]:
+        raise ValueError(
+            f"{function} expected as many channels in K as in X, shapes {x_axes} and {k_axes}. "
+            f"Received: X.shape={tuple(X.shape)}, K.shape={tuple(K.shape)}."
+        )
+    if not all(1 <= k <= n for n, k in zip(X.shape[-2:], K.shape[-2:], strict=True)):
+        raise ValueError(
+            f"{function} expected a kernel of at least one cell, no larger than X. Received: "
+            f"X.shape={tuple(X.shape)}, K.shape={tuple(K.shape)}. Pad X first."
+        )
+    # Small integers would overflow: 8-bit images times 8-bit kernels are summed in 32 bits.
+    dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in (X, K)]
+    dtype = keras.backend.result_type(*dtypes)
+    if not _is_float(dtype):
+        dtype = keras.backend.result_type(dtype, "int32")
+    return ops.cast(X, dtype), ops.cast(K, dtype)
+
+
+def _is_float(dtype: Any) -> bool:
+    return "float" in keras.backend.standardize_dtype(dtype)
+
+
+def _is_symbolic(size: Any) -> bool:
+    return keras.ops.is_tensor(size)
+
+
+def _lowest(dtype: Any) -> float:
+    dtype = keras.backend.standardize_dtype(dtype)
+    return -np.inf if _is_float(dtype) else np.iinfo(dtype).min
+
+
+# --- The work ------------------------------------------------------------------------------------
+
+# Up to this many numbers in a row of the image, one product with a band matrix is faster than one
+# with gathered windows, although most of the band matrix is zeros: a product of matrices runs
+# many times faster than the copying that it saves. `make bench` shows what comes of it.
+_LONGEST_BAND_ROW = 192
+
+
+def _has_short_rows(x: Tensor) -> bool:
+    _, h, w, channels = x.shape
+    return None not in (h, w, channels) and bool(w * channels <= _LONGEST_BAND_ROW)
+
+
+def _window_slices(x: Tensor, axis: int, size: int, stride: int, dilation: int = 1) -> list[Tensor]:
+    """For each cell of a window, the view of x that this cell sees as the window moves.
+
+    The end is counted from the back, so that the size of x need not be known.
+    """
+    views = []
+    for offset in range(0, size * dilation, dilation):
+        stop = offset - (size - 1) * dilation
+        index = [slice(None)] * len(x.shape)
+        index[axis] = slice(offset, stop or None, stride)
+        views.append(x[tuple(index)])
+    return views
+
+
+def _correlate_slices(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int] = (1, 1),
+    dilation_rate: Sequence[int] = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """The definition: gather the windows along the width, then one product per kernel row."""
+    k_h, k_w, depth, filters = kernel.shape
+    columns = _window_slices(x, 2, k_w, strides[1], dilation_rate[1])
+    if groups == 1:
+        windows = ops.concatenate(columns, axis=-1)  # (batch, h, out_w, k_w * c_i)
+        matrices = ops.reshape(kernel, (k_h, k_w * depth, filters))
+    else:
+        columns = [_split_channels(column, groups, depth) for column in columns]
+        windows = ops.concatenate(columns, axis=-1)  # (batch, h, groups, out_w, k_w * depth)
+        matrices = ops.reshape(kernel, (k_h, k_w * depth, groups, filters // groups))
+        matrices = ops.transpose(matrices, (0, 2, 1, 3))  # (k_h, groups, k_w * depth, c_o / groups)
+    rows = _window_slices(windows, 1, k_h, strides[0], dilation_rate[0])
+    y = sum(ops.matmul(row, matrices[u]) for u, row in enumerate(rows))
+    return y if groups == 1 else _join_channels(y, filters)
+
+
+def _split_channels(x: Tensor, groups: int, depth: int) -> Tensor:
+    """(batch, h, w, c) -> (batch, h, groups, w, c / groups)."""
+    shape = ops.shape(x)
+    x = ops.reshape(x, (-1, *shape[1:3], groups, depth))
+    return ops.transpose(x, (0, 1, 3, 2, 4))
+
+
+def _join_channels(y: Tensor, channels: int) -> Tensor:
+    """(batch, h, groups, w, c / groups) -> (batch, h, w, c)."""
+    shape = ops.shape(y)
+    return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, shape[1], shape[3], channels))
+
+
+def _correlate_band(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int] = (1, 1),
+    dilation_rate: Sequence[int] = (1, 1),
+) -> Tensor:
+    """A whole row of outputs at once: the kernel row, repeated along the diagonal of a matrix.
+
+    A row of the image is a vector of w * c_i numbers, a row of outputs one of out_w * c_o. What
+    leads from one to the other is a banded (block Toeplitz) matrix. The k_h rows of a window lie
+    side by side in one long vector, so that a single product does all.
+    """
+    k_h, k_w, channels, filters = kernel.shape
+    _, h, w, _ = x.shape
+    out_h = output_size(h, k_h, 0, strides[0], dilation_rate[0])
+    out_w = output_size(w, k_w, 0, strides[1], dilation_rate[1])
+
+    # place[v, i, j] is 1 where cell v of the window at output j lies on column i of the image.
+    place = np.zeros((k_w, w, out_w), "bool")
+    for v in range(k_w):
+        place[v, np.arange(out_w) * strides[1] + v * dilation_rate[1], np.arange(out_w)] = True
+    place = ops.convert_to_tensor(place.reshape(k_w, w * out_w), dtype=kernel.dtype)
+    cells = ops.reshape(ops.transpose(kernel, (0, 2, 3, 1)), (-1, k_w))  # (k_h * c_i * c_o, k_w)
+    band = ops.reshape(ops.matmul(cells, place), (k_h, channels, filters, w, out_w))
+    band = ops.reshape(ops.transpose(band, (0, 3, 1, 4, 2)), (k_h * w * channels, out_w * filters))
+
+    rows = ops.reshape(x, (-1, h, w * channels))
+    seen = np.arange(out_h)[:, None] * strides[0] + np.arange(k_h) * dilation_rate[0]
+    windows = ops.reshape(ops.take(rows, seen, axis=1), (-1, k_h * w * channels))
+    return ops.reshape(ops.matmul(windows, band), (-1, out_h, out_w, filters))
+
+
+def _sum_windows(x: Tensor, size: Sequence[int], strides: Sequence[int]) -> Tensor:
+    if _has_short_rows(x):
+        # A sum is a correlation with ones, each channel with itself alone.
+        eye = np.broadcast_to(np.eye(x.shape[-1]), (*size, x.shape[-1], x.shape[-1]))
+        return _correlate_band(x, ops.convert_to_tensor(eye, dtype=x.dtype), strides)
+    return _reduce_windows(x, size, strides, ops.add)
+
+
+def _reduce_windows(
+    x: Tensor,
+    size: Sequence[int],
+    strides: Sequence[int],
+    combine: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Combine the cells of each window, first along the width, then along the height."""
+    for axis in (2, 1):
+        first, *others = _window_slices(x, axis, size[axis - 1], strides[axis - 1])
+        for other in others:
+            first = combine(first, other)
+        x = first
+    return x
+
+
+def _check_available(n: int | None, sides: Sides, mode: str) -> None:
+    """Refuse to copy more cells than there are on an axis of size n."""
+    if n is None or mode in ("zeros", "replicate"):
+        return
+    available = n - 1 if mode == "reflect" else n
+    if max(sides) > available:
+        raise ValueError(
+            f"padding_mode={mode!r} can add at most {available} cells on a side of an axis of "
+            f"size {n}. Received: {sides[0]} before and {sides[1]} after. Use less padding, or "
+            "padding_mode='replicate' or 'zeros'."
+        )
+
+
+def _pad_axis(x: Tensor, axis: int, sides: Any, mode: str) -> Tensor:
+    before, after = sides
+    n = x.shape[axis]
+    if not any(map(_is_symbolic, sides)):
+        _check_available(n, sides, mode)
+
+    def cut(start: Any, stop: Any) -> Tensor:
+        index = [slice(None)] * len(x.shape)
+        index[axis] = slice(start, stop)
+        return x[tuple(index)]
+
+    size = ops.shape(x)[axis]
+    if mode == "circular":
+        head, tail = cut(size - before, size), cut(0, after)
+    elif mode == "replicate":
+        head = ops.repeat(cut(0, 1), before, axis=axis)
+        tail = ops.repeat(cut(size - 1, size), after, axis=axis)
+    else:
+        skip = 1 if mode == "reflect" else 0  # reflect does not repeat the border itself
+        head = ops.flip(cut(skip, skip + before), axis=axis)
+        tail = ops.flip(cut(size - skip - after, size - skip), axis=axis)
+    return ops.concatenate([head, x, tail], axis=axis)

@@ -1,0 +1,387 @@
+"""Convolution and pooling layers: Keras's contract around the arithmetic of `functional`.
+
+Each class inherits from the Keras layer of the same name and replaces its arithmetic, so that
+everything a Keras user knows (policies, groups, LoRA, saving, export) is there, and adds what that
+layer cannot do: padding by number and other paddings than zeros.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from cnn_tf.functional import (
+    PADDING_MODES,
+    Padding,
+    Size,
+    Tensor,
+    average_pool,
+    check_int,
+    check_padding_mode,
+    check_pooling_padding,
+    correlate,
+    max_pool,
+    output_size,
+    standardize_padding,
+    standardize_pair,
+)
+
+Shape = tuple[int | None, ...]
+
+
+class _ImageLayer(keras.layers.Layer):
+    """What the layers of this file have in common: batches of images, padded by number."""
+
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # Before Keras's own check, whose message names no remedy.
+        self._check_inputs(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _check_inputs(self, inputs: Tensor) -> None:
+        shape = _shape(inputs)
+        axes = "h, w, channels" if self.data_format == "channels_last" else "channels, h, w"
+        if len(shape) != 4:
+            raise ValueError(
+                f"Layer {self.name!r} expected a batch of images of shape (batch, {axes}). "
+                f"Received: inputs of shape {shape}. Add the missing axis, for example by "
+                "x[None, ...] for the batch or x[..., None] for the channels."
+            )
+
+    def _check_float(self, inputs: Tensor) -> None:
+        dtype = keras.backend.standardize_dtype(getattr(inputs, "dtype", "float32"))
+        if "float" not in dtype:
+            raise TypeError(
+                f"Layer {self.name!r} expected floats. Received: inputs of dtype {dtype}. "
+                "Convert them first, for example by x.astype('float32') / 255 for 8-bit images, "
+                "or put a keras.layers.Rescaling(1 / 255) before this layer."
+            )
+
+    def _channels_last(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        """Apply a channels-last function to inputs of this layer's data format."""
+        if self.data_format == "channels_last":
+            return function(inputs)
+        return ops.transpose(function(ops.transpose(inputs, (0, 2, 3, 1))), (0, 3, 1, 2))
+
+    def _size(self, input_shape: Shape) -> Shape:
+        return tuple(input_shape[1:3] if self.data_format == "channels_last" else input_shape[2:4])
+
+    def _output_shape(
+        self,
+        input_shape: Shape,
+        window: Size,
+        channels: int | None = None,
+        dilation_rate: Size = (1, 1),
+    ) -> Shape:
+        input_shape = tuple(input_shape)
+        last = self.data_format == "channels_last"
+        channels = channels or input_shape[3 if last else 1]
+        size = output_size(
+            self._size(input_shape), window, self.padding, self.strides, dilation_rate
+        )
+        return (input_shape[0], *size, channels) if last else (input_shape[0], channels, *size)
+
+
+def _shape(inputs: Tensor) -> Shape:
+    shape = getattr(inputs, "shape", None)
+    return tuple(np.shape(inputs) if shape is None else shape)
+
+
+@keras.saving.register_keras_serializable(package="cnn_tf")
+class Conv2D(_ImageLayer, keras.layers.Conv2D):
+    r"""2-D convolution layer with padding by number, its arithmetic written out.
+
+    $$Y_{n,i,j,d} = b_d + \sum_{a,b,c} K_{a,b,c,d}\, X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
+
+    for the padded input $X$. A drop-in for `keras.layers.Conv2D`: the arguments that are not
+    explained here mean what they mean there, and the weights have the same names and shapes.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Height and width of the window, an int or a pair.
+        strides: Steps between windows, an int or a pair.
+        padding: `"valid"` (none), `"same"`, an int for the cells added on each side, a pair
+            (rows, columns), or ((top, bottom), (left, right)).
+        padding_mode: What the added cells hold: `"zeros"`, `"reflect"`, `"symmetric"`,
+            `"circular"` or `"replicate"`. It goes with `"same"` too.
+
+    Shapes:
+        `(batch, h, w, c_i)` -> `(batch, out_h, out_w, filters)`; kernel
+        `(k_h, k_w, c_i // groups, filters)`, bias `(filters,)`. With
+        `data_format="channels_first"` the channels come after the batch. `output_size` gives
+        `out_h` and `out_w`.
+
+    Returns:
+        The layer; called on a batch, a tensor of its compute type. A NaN in a small image may
+        reach a whole row of outputs (see `cnn_tf.functional.correlate`).
+
+    Raises:
+        ValueError: An argument out of its range, an input of another rank or number of channels,
+            a window larger than the padded input, or more reflected cells than the input has.
+        TypeError: Integer inputs, or a padding that is not made of integers.
+
+    Source:
+        LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import Conv2D
+        >>> layer = Conv2D(1, (3, 5), padding=(0, 1), strides=(3, 4))
+        >>> tuple(layer(np.zeros((1, 8, 8, 1), "float32")).shape)
+        (1, 2, 2, 1)
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Size,
+        strides: Size = (1, 1),
+        padding: Padding = "valid",
+        data_format: str | None = None,
+        dilation_rate: Size = (1, 1),
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        padding_mode: str = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        check_int(filters, "filters", minimum=1)
+        check_int(groups, "groups")  # its range, and all else, is checked by Keras
+        try:
+            super().__init__(
+                filters,
+                kernel_size,
+                strides=strides,
+                padding="valid",
+                data_format=data_format,
+                dilation_rate=dilation_rate,
+                groups=groups,
+                activation=activation,
+                use_bias=use_bias,
+                kernel_initializer=kernel_initializer,
+                bias_initializer=bias_initializer,
+                kernel_regularizer=kernel_regularizer,
+                bias_regularizer=bias_regularizer,
+                activity_regularizer=activity_regularizer,
+                kernel_constraint=kernel_constraint,
+                bias_constraint=bias_constraint,
+                **kwargs,
+            )
+        except ValueError as error:
+            if "not supported in conjunction" in str(error):  # Keras names no remedy
+                raise ValueError(f"{error}. Set one of the two to 1.") from None
+            raise
+        # Keras lets True and 2.5 pass here.
+        for name in ("kernel_size", "strides", "dilation_rate"):
+            setattr(self, name, standardize_pair(getattr(self, name), name))
+        self.padding = standardize_padding(padding)
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(
+                f"`padding_mode` must be one of {', '.join(map(repr, PADDING_MODES))}. "
+                f"Received: padding_mode={padding_mode!r}."
+            )
+        self.padding_mode = padding_mode
+
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        """Cross-correlate the inputs with the kernel: Keras's `call` adds bias and activation."""
+
+        def correlate_batch(x: Tensor) -> Tensor:
+            return correlate(
+                x,
+                kernel,
+                strides=self.strides,
+                padding=self.padding,
+                padding_mode=self.padding_mode,
+                dilation_rate=self.dilation_rate,
+                groups=self.groups,
+            )
+
+        return self._channels_last(correlate_batch, inputs)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of the output; `None` stays where a size is not known."""
+        window = (self.kernel_size, self.padding, self.strides, self.dilation_rate)
+        check_padding_mode(self._size(input_shape), *window, self.padding_mode)
+        return self._output_shape(input_shape, self.kernel_size, self.filters, self.dilation_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make such a layer again."""
+        return {**super().get_config(), "padding_mode": self.padding_mode}
+
+    def _check_inputs(self, inputs: Tensor) -> None:
+        super()._check_inputs(inputs)
+        self._check_float(inputs)
+        shape, axis = _shape(inputs), -1 if self.data_format == "channels_last" else 1
+        if not self.built and shape[axis] is None:
+            raise ValueError(
+                f"Layer {self.name!r} expected a known number of channels, which the kernel's "
+                f"shape depends on. Received: inputs of shape {shape}. Give it in keras.Input."
+            )
+        if self.built:
+            expected = self.input_spec.axes[axis]
+            if shape[axis] not in (expected, None):
+                raise ValueError(
+                    f"Layer {self.name!r} was built for {expected} input channels. Received: "
+                    f"inputs of shape {shape}, which have {shape[axis]} "
+                    f"(data_format={self.data_format!r}). Use a new layer for them."
+                )
+
+
+class _PoolingLayer(_ImageLayer):
+    def _set_padding(self, padding: Padding) -> None:
+        # Keras lets True, 2.5 and strides of 0 pass here.
+        for name in ("pool_size", "strides"):
+            setattr(self, name, standardize_pair(getattr(self, name), name))
+        self.padding = standardize_padding(padding)
+        check_pooling_padding(self.pool_size, self.padding)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of the output; `None` stays where a size is not known."""
+        return self._output_shape(input_shape, self.pool_size)
+
+
+@keras.saving.register_keras_serializable(package="cnn_tf")
+class MaxPooling2D(_PoolingLayer, keras.layers.MaxPooling2D):
+    r"""Max pooling layer with padding by number, its arithmetic written out.
+
+    $$Y_{n,i,j,c} = \max_{0 \le a < p_h,\; 0 \le b < p_w} X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
+
+    A drop-in for `keras.layers.MaxPooling2D`, also called `MaxPool2D`.
+
+    Args:
+        pool_size: Height and width of the window, an int or a pair.
+        strides: Steps between windows, an int or a pair. `None` means `pool_size`.
+        padding: `"valid"` (none), `"same"`, an int for the cells added on each side, a pair
+            (rows, columns), or ((top, bottom), (left, right)); less than the window. A padded
+            cell never wins.
+        data_format: `"channels_last"` or `"channels_first"`. `None` means Keras's setting.
+
+    Shapes:
+        `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
+
+    Returns:
+        The layer; called on a batch, a tensor. Where cells tie, the first gets the gradient.
+
+    Raises:
+        ValueError: An argument out of its range, an input of another rank, a window larger than
+            the padded input, or a padding as wide as the window.
+        TypeError: A padding that is not made of integers.
+
+    Source:
+        Riesenhuber and Poggio (1999), *Hierarchical models of object recognition in cortex*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import MaxPooling2D
+        >>> x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
+        >>> print(np.asarray(MaxPooling2D(3, strides=2, padding=1)(x))[0, :, :, 0])
+        [[ 5.  7.]
+         [13. 15.]]
+    """
+
+    def __init__(
+        self,
+        pool_size: Size = (2, 2),
+        strides: Size | None = None,
+        padding: Padding = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, data_format=data_format, name=name, **kwargs)
+        self._set_padding(padding)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Pool a batch."""
+
+        def pool(x: Tensor) -> Tensor:
+            return max_pool(x, self.pool_size, self.strides, self.padding)
+
+        return self._channels_last(pool, inputs)
+
+
+@keras.saving.register_keras_serializable(package="cnn_tf")
+class AveragePooling2D(_PoolingLayer, keras.layers.AveragePooling2D):
+    r"""Average pooling layer with padding by number, its arithmetic written out.
+
+    $$Y_{n,i,j,c} = \frac{1}{p_h p_w} \sum_{a=0}^{p_h-1} \sum_{b=0}^{p_w-1}
+      X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
+
+    A drop-in for `keras.layers.AveragePooling2D`, also called `AvgPool2D`.
+
+    Args:
+        pool_size: Height and width of the window, an int or a pair.
+        strides: Steps between windows, an int or a pair. `None` means `pool_size`.
+        padding: `"valid"` (none), `"same"`, an int for the cells added on each side, a pair
+            (rows, columns), or ((top, bottom), (left, right)); less than the window.
+        data_format: `"channels_last"` or `"channels_first"`. `None` means Keras's setting.
+        count_include_pad: Whether padded cells count in a mean, as zeros. By default they do
+            not, as in Keras; PyTorch's layer counts them.
+
+    Shapes:
+        `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
+
+    Returns:
+        The layer; called on a batch, a tensor of its compute type. A NaN in a small image may
+        reach a whole row of outputs, of all channels.
+
+    Raises:
+        ValueError: An argument out of its range, an input of another rank, a window larger than
+            the padded input, or a padding as wide as the window.
+        TypeError: Integer inputs, or a padding that is not made of integers.
+
+    Source:
+        LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf import AveragePooling2D
+        >>> x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
+        >>> print(np.asarray(AveragePooling2D(2)(x))[0, :, :, 0])
+        [[ 2.5  4.5]
+         [10.5 12.5]]
+    """
+
+    def __init__(
+        self,
+        pool_size: Size = (2, 2),
+        strides: Size | None = None,
+        padding: Padding = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        count_include_pad: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, data_format=data_format, name=name, **kwargs)
+        self._set_padding(padding)
+        self.count_include_pad = bool(count_include_pad)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Pool a batch."""
+
+        def pool(x: Tensor) -> Tensor:
+            return average_pool(
+                x, self.pool_size, self.strides, self.padding, self.count_include_pad
+            )
+
+        return self._channels_last(pool, inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make such a layer again."""
+        return {**super().get_config(), "count_include_pad": self.count_include_pad}
+
+    def _check_inputs(self, inputs: Tensor) -> None:
+        super()._check_inputs(inputs)
+        self._check_float(inputs)
+
+
+MaxPool2D = MaxPooling2D
+AvgPool2D = AveragePooling2D

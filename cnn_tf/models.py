@@ -1,0 +1,204 @@
+"""LeNet, built from this package's layers, and a table of what flows through a model."""
+
+from typing import Any, NamedTuple
+
+import keras
+
+from cnn_tf.functional import Size, check_int
+from cnn_tf.layers import AveragePooling2D, Conv2D, MaxPooling2D
+
+POOLING = {"average": AveragePooling2D, "max": MaxPooling2D}
+
+
+def LeNet(  # noqa: N802 - Keras names the functions that make its models like this: VGG16, ResNet50
+    num_classes: int = 10,
+    *,
+    input_shape: tuple[int, int, int] = (28, 28, 1),
+    filters: tuple[int, ...] = (6, 16),
+    kernel_size: Size = 5,
+    units: tuple[int, ...] = (120, 84),
+    activation: Any = "sigmoid",
+    pooling: str = "average",
+    kernel_initializer: Any = "glorot_uniform",
+    name: str = "lenet",
+) -> keras.Sequential:
+    """Build LeNet: two blocks of convolution and pooling, then three dense layers.
+
+    With its defaults it is the network of the book, of 61,706 parameters: 5x5 convolutions to 6
+    and to 16 channels, the first with two cells of padding, each followed by a sigmoid and by
+    2x2 average pooling; dense layers of 120, 84 and 10. The other arguments are what one changes
+    in experiments.
+
+    Args:
+        num_classes: Number of classes, the size of the output.
+        input_shape: Height, width and channels of an image.
+        filters: Output channels of each convolution. The first is padded to keep the size.
+        kernel_size: Height and width of each convolution's window, an int or a pair.
+        units: Sizes of the hidden dense layers.
+        activation: Non-linearity after each hidden layer, by name or as a function.
+        pooling: `"average"` or `"max"`.
+        kernel_initializer: How the weights start; Xavier's (Glorot's) uniform by default.
+        name: Name of the model.
+
+    Shapes:
+        `(batch, 28, 28, 1)` -> `(batch, num_classes)`. The output holds logits: the softmax is
+        left to the loss, `SparseCategoricalCrossentropy(from_logits=True)`.
+
+    Returns:
+        A `keras.Sequential`, built, not compiled. `fit` compiles and trains it.
+
+    Raises:
+        ValueError: An argument out of its range, or an image too small for the layers.
+        TypeError: A number that is not an integer, `filters` or `units` that are not a tuple.
+
+    Source:
+        LeCun et al. (1998), *Gradient-based learning applied to document recognition*. The book's
+        section on LeNet says where this network differs from the original.
+
+    Example:
+        >>> from cnn_tf import LeNet
+        >>> LeNet().count_params()
+        61706
+    """
+    check_int(num_classes, "num_classes", minimum=1)
+    if pooling not in POOLING:
+        raise ValueError(f"`pooling` must be 'average' or 'max'. Received: pooling={pooling!r}.")
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), without the batch. Received: "
+            f"input_shape={input_shape}."
+        )
+
+    for argument, sizes in (("filters", filters), ("units", units)):
+        if not isinstance(sizes, (tuple, list)):
+            raise TypeError(
+                f"`{argument}` must be a tuple of ints, one for each layer. Received: "
+                f"{argument}={sizes!r}. For a single layer write ({sizes!r},)."
+            )
+
+    model = keras.Sequential([keras.Input(input_shape)], name=name)
+    for block, channels in enumerate(filters):
+        model.add(
+            Conv2D(
+                channels,
+                kernel_size,
+                padding="same" if block == 0 else "valid",
+                activation=activation,
+                kernel_initializer=kernel_initializer,
+                name=f"conv{block + 1}",
+            )
+        )
+        model.add(POOLING[pooling](2, name=f"pool{block + 1}"))
+    model.add(keras.layers.Flatten(name="flatten"))
+    for block, size in enumerate(units):
+        model.add(
+            keras.layers.Dense(
+                size,
+                activation=activation,
+                kernel_initializer=kernel_initializer,
+                name=f"dense{block + 1}",
+            )
+        )
+    model.add(
+        keras.layers.Dense(int(num_classes), kernel_initializer=kernel_initializer, name="logits")
+    )
+    return model
+
+
+class LayerRow(NamedTuple):
+    """One layer of a model: its name, its class, its output's shape, its number of weights."""
+
+    name: str
+    layer: str
+    output_shape: tuple[int | None, ...]
+    params: int
+
+
+class LayerSummary(tuple[LayerRow, ...]):
+    """The rows of `layer_summary`; printed, they are a table."""
+
+    def __str__(self) -> str:
+        lines = [("layer", "class", "output shape", "weights")]
+        lines += [
+            (row.name, row.layer, " × ".join(map(str, row.output_shape)), f"{row.params:,}")
+            for row in self
+        ]
+        lines.append(("total", "", "", f"{sum(row.params for row in self):,}"))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {shape:<{widths[2]}}  {params:>{widths[3]}}"
+            for name, kind, shape, params in lines
+        )
+
+    __repr__ = __str__
+
+
+def layer_summary(model: keras.Model, input_shape: tuple[int, ...]) -> LayerSummary:
+    """List what each layer of a model makes of one input: shapes and numbers of weights.
+
+    Args:
+        model: A Sequential or functional model. It is not changed, and need not be built.
+        input_shape: Shape of one input, without the batch.
+
+    Shapes:
+        `input_shape` such as `(28, 28, 1)`; each row's `output_shape` is without the batch too.
+
+    Returns:
+        A tuple of rows `(name, layer, output_shape, params)`, which prints as a table.
+
+    Raises:
+        ValueError: The input does not fit the model.
+        TypeError: The model is a subclass of `keras.Model`, whose layers have no fixed order.
+
+    Source:
+        The shapes follow from `output_size`, layer by layer.
+
+    Example:
+        >>> from cnn_tf import LeNet, layer_summary
+        >>> print(layer_summary(LeNet(), (28, 28, 1)))
+        layer    class             output shape  weights
+        conv1    Conv2D            28 × 28 × 6       156
+        pool1    AveragePooling2D  14 × 14 × 6         0
+        conv2    Conv2D            10 × 10 × 16    2,416
+        pool2    AveragePooling2D  5 × 5 × 16          0
+        flatten  Flatten           400                 0
+        dense1   Dense             120            48,120
+        dense2   Dense             84             10,164
+        logits   Dense             10                850
+        total                                     61,706
+    """
+    if not isinstance(model, keras.Sequential) and getattr(model, "inputs", None) is None:
+        raise TypeError(
+            "layer_summary expected a Sequential or functional keras.Model. Received: "
+            f"{type(model).__name__}, whose layers have no fixed order. Build the model by "
+            "keras.Sequential([...]) or keras.Model(inputs, outputs)."
+        )
+    if not isinstance(input_shape, (tuple, list)):
+        raise TypeError(
+            "`input_shape` must be a tuple such as (28, 28, 1), without the batch. Received: "
+            f"input_shape={input_shape!r}."
+        )
+    if model.built and len(model.inputs) != 1:
+        raise ValueError(
+            "layer_summary expected a model of one input. Received: one of "
+            f"{len(model.inputs)}. Use model.summary()."
+        )
+    # A copy, because a model's own shapes are those of the input it was first called on.
+    copy = keras.models.clone_model(model, input_tensors=keras.Input(tuple(input_shape)))
+    if model.built and copy.count_params() != model.count_params():
+        raise ValueError(
+            f"The model's {model.count_params():,} weights do not fit inputs of shape "
+            f"{tuple(input_shape)}, which need {copy.count_params():,}. Received: a model built "
+            f"for inputs of shape {tuple(model.input_shape[1:])}. Give that shape as "
+            "`input_shape`, or build a model for the other."
+        )
+    return LayerSummary(
+        LayerRow(
+            layer.name,
+            type(layer).__name__,
+            tuple(layer.output.shape[1:]),
+            layer.count_params(),
+        )
+        for layer in copy.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    )

@@ -1,0 +1,275 @@
+"""Training: one `fit` around Keras's own, with a seed, a progress display and a log to plot."""
+
+import sys
+import time
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import keras
+import numpy as np
+
+from cnn_tf.plots import Figure, line_plot
+
+
+def fit(
+    model: keras.Model,
+    data: Any,
+    epochs: int = 10,
+    *,
+    batch_size: int = 128,
+    optimizer: Any = None,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: bool = True,
+) -> "TrainingLog":
+    """Train a classifier with Keras's `compile` and `fit`, by the recipe of the book.
+
+    The recipe is minibatch stochastic gradient descent with a learning rate of 0.1 on the
+    cross-entropy. A model that is compiled already keeps its own loss, optimizer and metrics,
+    unless an optimizer is given here; so a second call goes on where the first one stopped.
+    A GPU is used when there is one. The test set is never looked at.
+
+    Args:
+        model: A Keras model. Its output is taken for logits, or for probabilities when its last
+            layer is a softmax.
+        data: An object with `train` and `validation`, each a pair of images and labels, such as
+            `FashionMNIST()`.
+        epochs: Passes over the training set.
+        batch_size: Images in a step.
+        optimizer: A Keras optimizer or its name; `None` means `keras.optimizers.SGD(0.1)`.
+        seed: Seed of Python, NumPy and the back end, set before training: the order of the
+            batches follows from it. The model's first weights were drawn before; set
+            `keras.utils.set_random_seed` before you make the model to repeat them too.
+        callbacks: Further Keras callbacks.
+        verbose: Whether to show the progress: a live table in a notebook, Keras's bar in a
+            terminal.
+
+    Shapes:
+        images `(n, h, w, c)` of floats, labels `(n,)` of integers.
+
+    Returns:
+        A `TrainingLog`: Keras's History with the device, the seconds, and the curves.
+
+    Raises:
+        ValueError: `epochs` or `batch_size` is not positive, or there are no images.
+        TypeError: `data` has no such sets, or the images are integers.
+
+    Source:
+        LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import keras, numpy as np
+        >>> from cnn_tf import LeNet, fit
+        >>> images, labels = np.zeros((8, 28, 28, 1), "float32"), np.arange(8)
+        >>> data = SimpleNamespace(train=(images, labels), validation=(images, labels))
+        >>> log = fit(LeNet(), data, epochs=2, verbose=False)
+        >>> sorted(log.history)
+        ['accuracy', 'loss', 'val_accuracy', 'val_loss']
+    """
+    for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(number, bool) or not isinstance(number, int) or number <= 0:
+            raise ValueError(f"`{name}` must be a positive int. Received: {name}={number!r}.")
+    images, labels = _images_and_labels(data, "train")
+    validation = _images_and_labels(data, "validation")
+
+    if optimizer is not None or not model.compiled:
+        probabilities = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
+        model.compile(
+            optimizer=keras.optimizers.SGD(0.1) if optimizer is None else optimizer,
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not probabilities),
+            metrics=["accuracy"],
+        )
+    keras.utils.set_random_seed(seed)
+    log = TrainingLog()
+    shown: list[keras.callbacks.Callback] = [NotebookProgress(log)] if _in_notebook() else []
+    model.fit(
+        images,
+        labels,
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_data=validation,
+        callbacks=[log, *(shown if verbose else []), *callbacks],
+        verbose=0 if shown or not verbose else "auto",
+    )
+    return log
+
+
+def device_name() -> str:
+    """Name the device on which Keras computes.
+
+    Returns:
+        Keras's name of the first accelerator, such as `"gpu:0"`, or else `"cpu:0"`.
+
+    Source:
+        `keras.distribution.list_devices`.
+
+    Example:
+        >>> from cnn_tf.training import device_name
+        >>> device_name().split(":")[0] in ("cpu", "gpu", "tpu")
+        True
+    """
+    return str(keras.distribution.list_devices()[0])
+
+
+class TrainingLog(keras.callbacks.History):
+    """What happened in a training: Keras's History, and where and how long it ran.
+
+    Attributes:
+        history: Dict of lists, a number for each epoch, under Keras's names (`loss`,
+            `val_accuracy`, ...).
+        epoch: The numbers of the epochs.
+        device: Name of the device that ran.
+        seconds: Duration of each epoch, its evaluation on the validation set included.
+
+    Source:
+        `keras.callbacks.History`.
+
+    Example:
+        >>> from cnn_tf import TrainingLog
+        >>> TrainingLog()
+        <TrainingLog: nothing trained yet>
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device = device_name()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Record the epoch."""
+        super().on_epoch_end(epoch, logs)
+        self.seconds.append(time.perf_counter() - self._started)
+
+    def plot(self) -> Figure:
+        """Draw each metric over the epochs, training and validation side by side.
+
+        Returns:
+            A figure, which a notebook shows.
+
+        Raises:
+            ValueError: Nothing has been trained yet.
+        """
+        if not self.seconds:
+            raise ValueError("There is nothing to plot yet: train with this log first.")
+        metrics = [name for name in self.history if not name.startswith("val_")]
+        panels = {
+            name: {
+                label: self.history[key]
+                for label, key in (("training", name), ("validation", f"val_{name}"))
+                if key in self.history
+            }
+            for name in metrics
+        }
+        last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in self.history.items())
+        return line_plot(
+            panels,
+            x=[epoch + 1 for epoch in self.epoch],
+            x_label="epoch",
+            alt=f"{' and '.join(metrics)} over {len(self.epoch)} epochs; at the end {last}.",
+        )
+
+    def __repr__(self) -> str:
+        if not self.seconds:
+            return "<TrainingLog: nothing trained yet>"
+        last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in self.history.items())
+        return (
+            f"<TrainingLog: {len(self.seconds)} epochs in {sum(self.seconds):.1f} s "
+            f"on {self.device}; {last}>"
+        )
+
+
+class NotebookProgress(keras.callbacks.Callback):
+    """A table in the notebook that grows while the model trains, with a bar for the epoch.
+
+    It is one output that changes in place, so that an executed page keeps just the final table.
+
+    Args:
+        log: The log that records the same training.
+    """
+
+    _SECONDS_BETWEEN_UPDATES = 0.2
+
+    def __init__(self, log: TrainingLog) -> None:
+        super().__init__()
+        self._log = log
+        self._done = 0.0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Put the table there."""
+        from IPython.display import display
+
+        self._shown = time.perf_counter()
+        self._handle = display(self, display_id=True)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Move the bar, but not at every step: each move is a message to the browser."""
+        if time.perf_counter() - self._shown > self._SECONDS_BETWEEN_UPDATES:
+            self._show(len(self._log.seconds) + (batch + 1) / (self.params["steps"] or batch + 1))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add a row."""
+        self._show(len(self._log.seconds))
+
+    def _show(self, done: float) -> None:
+        self._done = done
+        self._shown = time.perf_counter()
+        self._handle.update(self)
+
+    def _repr_html_(self) -> str:
+        log, epochs = self._log, self.params["epochs"]
+        names = list(log.history)
+        head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in ("epoch", *names, "s"))
+        rows = "".join(
+            f"<tr><th scope='row'>{epoch + 1}</th>"
+            + "".join(f"<td>{log.history[name][i]:.3f}</td>" for name in names)
+            + f"<td>{log.seconds[i]:.1f}</td></tr>"
+            for i, epoch in enumerate(log.epoch)
+        )
+        state = f"{len(log.seconds)} of {epochs} epochs on {log.device}, {sum(log.seconds):.0f} s"
+        bar = (
+            f"<progress max='{epochs}' value='{self._done:.2f}' aria-label='{state}'></progress>"
+            if self._done < epochs
+            else ""
+        )
+        return (
+            f"<table class='training-log'><caption>{state} {bar}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+    def __repr__(self) -> str:
+        return repr(self._log)
+
+
+def _images_and_labels(data: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        images, labels = getattr(data, name)
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(
+            "fit expected data with `train` and `validation`, each a pair of images and labels, "
+            f"such as FashionMNIST(). Received: {type(data).__name__}, whose `{name}` is no "
+            "such pair."
+        ) from None
+    if len(images) == 0 or len(images) != len(labels):
+        raise ValueError(
+            f"fit expected as many labels as images, and some. Received: {len(images)} images "
+            f"and {len(labels)} labels in `{name}`."
+        )
+    if "float" not in keras.backend.standardize_dtype(images.dtype):
+        raise TypeError(
+            f"fit expected images of floats. Received: dtype {images.dtype} in `{name}`. Convert "
+            "them first, for example by images.astype('float32') / 255."
+        )
+    return images, labels
+
+
+def _in_notebook() -> bool:
+    """Whether this program runs in a Jupyter kernel, where a display can change in place."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")

@@ -1,0 +1,75 @@
+"""The same numbers on TensorFlow, JAX and PyTorch, each in a process of its own."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).with_name("backend_numbers.py")
+ROOT = PROGRAM.parents[1]
+
+
+def run(arguments, backend, cwd=ROOT):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=cwd, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """A function from the name of a back end to its numbers, computed once."""
+    folder, known = tmp_path_factory.mktemp("numbers"), {}
+
+    def compute(backend):
+        if backend not in known:
+            result = run([PROGRAM, folder / f"{backend}.npz"], backend)
+            assert result.returncode == 0, result.stderr
+            known[backend] = dict(np.load(folder / f"{backend}.npz"))
+        return known[backend]
+
+    return compute
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_numbers_are_those_of_tensorflow(backend, numbers):
+    if importlib.util.find_spec(backend) is None:
+        if os.environ.get("CNN_TF_CI"):
+            pytest.fail(f"{backend} is not installed, and CNN_TF_CI asks for all back ends")
+        pytest.skip(f"{backend} is not installed: pip install 'cnn_tf[{backend}]'")
+    actual, expected = numbers(backend), numbers("tensorflow")
+    assert actual.keys() == expected.keys()
+    for name, number in expected.items():
+        # Sums are taken in another order: some units in the last place, of 16 bits or of 32.
+        tolerance = 5e-3 if "float16" in name else 1e-5
+        assert actual[name].dtype == number.dtype, name
+        np.testing.assert_allclose(
+            actual[name], number, rtol=tolerance, atol=tolerance, err_msg=name
+        )
+
+
+HIDE_ALL_BACK_ENDS = """
+import sys
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "jax", "torch", "openvino"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hide())
+import cnn_tf
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_without_a_back_end_the_import_says_what_to_type(backend, tmp_path):
+    result = run(["-c", HIDE_ALL_BACK_ENDS], backend, cwd=tmp_path)
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError")
+    assert "pip install 'cnn_tf[tensorflow]'" in last
+    assert f"'cnn_tf[{backend}]'" in last

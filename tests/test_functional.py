@@ -1,0 +1,387 @@
+"""The functions: numbers worked out by hand, the naive loops, and what is refused."""
+
+# ruff: noqa: E501 - in the table of bad input, one case is one line
+
+import re
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnn_tf import (
+    Conv2D,
+    comp_conv2d,
+    conv2d,
+    corr2d,
+    corr2d_multi_in,
+    corr2d_multi_in_out,
+    corr2d_multi_in_out_1x1,
+    functional,
+    output_size,
+    pool2d,
+)
+from tests import reference
+
+X = np.arange(9.0).reshape(3, 3)
+K = np.array([[0.0, 1.0], [2.0, 3.0]])
+X2 = np.stack([X, X + 1])  # two channels
+K2 = np.stack([K, K + 1])
+K3 = np.stack([K2, K2 + 1, K2 + 2])  # three filters
+MULTI_IN_OUT = [[[56, 72], [104, 120]], [[76, 100], [148, 172]], [[96, 128], [192, 224]]]
+EDGES = np.ones((6, 8))
+EDGES[:, 2:6] = 0
+
+BOOK_FUNCTIONS = {
+    corr2d: (X, K),
+    conv2d: (X, K),
+    corr2d_multi_in: (X2, K2),
+    corr2d_multi_in_out: (X2, K3),
+    corr2d_multi_in_out_1x1: (X2, K3[:, :, :1, :1]),
+}
+EACH_FUNCTION = pytest.mark.parametrize(
+    ("function", "arguments"),
+    BOOK_FUNCTIONS.items(),
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+
+
+def path(name):
+    """Force one of the two ways of computing, which the size of the image chooses otherwise."""
+    return mock.patch.object(functional, "_LONGEST_BAND_ROW", {"band": 10**6, "slices": 0}[name])
+
+
+BOTH_PATHS = pytest.mark.parametrize("path_name", ["band", "slices"])
+
+
+# --- Worked out by hand ---------------------------------------------------------------------------
+
+
+def test_corr2d():
+    np.testing.assert_array_equal(corr2d(X, K), [[19, 25], [37, 43]])
+
+
+def test_conv2d_flips_both_axes_of_the_kernel():
+    # 0*3 + 1*2 + 3*1 + 4*0 = 5
+    np.testing.assert_array_equal(conv2d(X, K), [[5, 11], [23, 29]])
+
+
+def test_corr2d_of_a_padded_image():
+    expected = [[0, 3, 8, 4], [9, 19, 25, 10], [21, 37, 43, 16], [6, 7, 8, 0]]
+    np.testing.assert_array_equal(corr2d(np.pad(X, 1), K), expected)
+
+
+def test_corr2d_with_a_kernel_that_is_not_square():
+    # 0*1 + 1*2 + 2*4 = 10
+    np.testing.assert_array_equal(corr2d(X, [[1.0, 2.0, 4.0]]), [[10], [31], [52]])
+
+
+def test_corr2d_finds_vertical_edges():
+    expected = np.zeros((6, 7))
+    expected[:, 1], expected[:, 5] = 1, -1
+    np.testing.assert_array_equal(corr2d(EDGES, [[1.0, -1.0]]), expected)
+
+
+def test_corr2d_with_a_vertical_detector_sees_no_horizontal_edge():
+    np.testing.assert_array_equal(corr2d(EDGES.T, [[1.0, -1.0]]), np.zeros((8, 5)))
+
+
+def test_corr2d_multi_in():
+    np.testing.assert_array_equal(corr2d_multi_in(X2, K2), [[56, 72], [104, 120]])
+
+
+def test_corr2d_multi_in_out():
+    np.testing.assert_array_equal(corr2d_multi_in_out(X2, K3), MULTI_IN_OUT)
+
+
+def test_1x1_is_a_dense_layer_at_every_pixel():
+    kernels = np.array([[10.0, 1.0], [2.0, -1.0]]).reshape(2, 2, 1, 1)
+    expected = [10 * X2[0] + X2[1], 2 * X2[0] - X2[1]]
+    np.testing.assert_array_equal(corr2d_multi_in_out_1x1(X2, kernels), expected)
+
+
+def test_1x1_equals_the_general_function(rng):
+    image, kernels = rng.normal(size=(3, 3, 3)), rng.normal(size=(2, 3, 1, 1))
+    one, general = corr2d_multi_in_out_1x1(image, kernels), corr2d_multi_in_out(image, kernels)
+    np.testing.assert_allclose(one, general, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("max", [[4, 5], [7, 8]]), ("avg", [[2, 3], [5, 6]])]
+)
+def test_pool2d(mode, expected):
+    np.testing.assert_array_equal(pool2d(X, (2, 2), mode), expected)
+
+
+def test_pool2d_with_a_window_that_is_not_square():
+    np.testing.assert_array_equal(pool2d(X, (1, 3)), [[2], [5], [8]])
+    np.testing.assert_array_equal(pool2d(X, (3, 1)), [[6, 7, 8]])
+
+
+def test_pool2d_pools_each_channel_by_itself():
+    image = np.stack([X, -X])
+    np.testing.assert_array_equal(pool2d(image, 2), [[[4, 5], [7, 8]], [[0, -1], [-3, -4]]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((240, 5), 236),
+        ((8, 3, 1), 8),
+        ((8, 3, 1, 2), 4),
+        ((8, 3, (0, 1)), 7),
+        ((7, 3, "same", 2), 4),
+        ((7, 3, 0, 1, 3), 1),
+        (((8, 8), (5, 3), (2, 1)), (8, 8)),
+        (((8, 8), (3, 5), (0, 1), (3, 4)), (2, 2)),
+        (((8, 8), (3, 5), "valid", (3, 4)), (2, 1)),
+        (((3, 3), 2, ((1, 1), (1, 1)), (3, 2)), (2, 2)),
+        (((None, 8), 3, 1), (None, 8)),
+        ((None, 3), None),
+    ],
+)
+def test_output_size(arguments, expected):
+    assert output_size(*arguments) == expected
+
+
+def test_output_size_after_ten_layers():
+    n = 240
+    for _ in range(10):
+        n = output_size(n, 5)
+    assert n == 200
+
+
+def test_comp_conv2d_adds_and_strips_the_axes(rng):
+    layer, image = Conv2D(1, 3, padding=1), rng.normal(size=(8, 8)).astype("float32")
+    np.testing.assert_array_equal(
+        comp_conv2d(layer, image), layer(image[None, :, :, None])[0, :, :, 0]
+    )
+
+
+# --- Types of numbers -----------------------------------------------------------------------------
+
+
+@EACH_FUNCTION
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float16", "float32", "float64"])
+def test_the_type_is_kept(function, arguments, dtype):
+    Y = function(*(a.astype(dtype) for a in arguments))
+    assert Y.dtype == dtype
+
+
+@EACH_FUNCTION
+def test_lists_do_as_well(function, arguments):
+    np.testing.assert_array_equal(function(*(a.tolist() for a in arguments)), function(*arguments))
+
+
+@EACH_FUNCTION
+def test_integers_stay_integers(function, arguments):
+    Y = function(*(a.astype(int).tolist() for a in arguments))
+    assert Y.dtype == "int32"
+    np.testing.assert_array_equal(Y, function(*arguments))
+
+
+def test_8_bit_numbers_do_not_overflow():
+    Y = corr2d(np.full((2, 2), 255, "uint8"), np.full((2, 2), 255, "uint8"))
+    assert np.asarray(Y).item() == 4 * 255 * 255
+
+
+def test_the_larger_type_wins():
+    assert corr2d(X.astype("float32"), K).dtype == "float64"
+    assert corr2d(X.astype("uint8"), K.astype("float32")).dtype == "float32"
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "float16", "float64"])
+def test_pool2d_keeps_the_type_of_a_maximum(dtype):
+    image = np.array([[0, 0, 1], [0, 0, 0]], dtype)
+    Y = pool2d(image, 2)
+    assert Y.dtype == dtype
+    np.testing.assert_array_equal(Y, np.array([[0, 1]], dtype))
+
+
+def test_pool2d_gives_floats_for_means_of_integers():
+    Y = pool2d(np.array([[255, 254]], "uint8"), (1, 2), "avg")
+    assert Y.dtype == "float32"
+    assert np.asarray(Y).item() == 254.5
+
+
+@EACH_FUNCTION
+def test_a_gradient_reaches_both_arguments(function, arguments):
+    tensors = [tf.constant(a) for a in arguments]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        Y = function(*tensors)
+    # The functions are linear in each argument: <gradient, argument> is the sum of the outputs.
+    for tensor, gradient in zip(tensors, tape.gradient(Y, tensors), strict=True):
+        np.testing.assert_allclose(tf.reduce_sum(gradient * tensor), tf.reduce_sum(Y))
+
+
+@EACH_FUNCTION
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_under_tf_function(function, arguments, jit_compile):
+    Y = tf.function(function, jit_compile=jit_compile)(*arguments)
+    np.testing.assert_allclose(Y, function(*arguments), rtol=1e-12)
+
+
+# --- Against the naive loops ----------------------------------------------------------------------
+
+
+@st.composite
+def correlations(draw):
+    """Arguments of a correlation, and the padding spelt out."""
+    window = draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
+    strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 3)))
+    span = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
+    size = [draw(st.integers(n, n + 5)) for n in span]
+    groups, depth, each = draw(st.tuples(*[st.integers(1, 3)] * 3))
+    mode = draw(st.sampled_from(functional.PADDING_MODES))
+    padding = draw(st.sampled_from(["valid", "same", "numbers"]))
+    most = min(*(n - 1 for n in size), 3)  # as many cells as each mode can add
+    if padding == "same":
+        sides = reference.same_padding(size, window, strides, dilation)
+        if max(map(max, sides)) > most:
+            mode = "zeros"
+    elif padding == "valid":
+        sides = ((0, 0), (0, 0))
+    else:
+        padding = sides = draw(st.tuples(*[st.tuples(*[st.integers(0, most)] * 2)] * 2))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = rng.normal(size=(draw(st.integers(1, 2)), *size, groups * depth))
+    kernel = rng.normal(size=(*window, depth, groups * each))
+    return x, kernel, strides, padding, mode, dilation, groups, sides
+
+
+@BOTH_PATHS
+@given(case=correlations())
+def test_correlate_equals_the_loops(path_name, case):
+    x, kernel, strides, padding, mode, dilation, groups, sides = case
+    expected = reference.correlate(reference.pad(x, sides, mode), kernel, strides, dilation, groups)
+    with path(path_name):
+        y = functional.correlate(x, kernel, strides, padding, mode, dilation, groups)
+    np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
+
+
+@st.composite
+def poolings(draw):
+    window = draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
+    strides = draw(st.none() | st.tuples(st.integers(1, 4), st.integers(1, 3)))
+    size = [draw(st.integers(k, k + 5)) for k in window]
+    padding = draw(st.sampled_from(["valid", "same", "numbers"]))
+    if padding == "same":
+        sides = reference.same_padding(size, window, strides or window)
+    elif padding == "valid":
+        sides = ((0, 0), (0, 0))
+    else:
+        padding = sides = tuple(
+            (draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in window
+        )
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = rng.normal(size=(draw(st.integers(1, 2)), *size, draw(st.integers(1, 3))))
+    return x, window, strides, padding, sides
+
+
+@given(case=poolings())
+def test_max_pool_equals_the_loops(case):
+    x, window, strides, padding, sides = case
+    expected = reference.pool(x, window, strides or window, sides, max)
+    np.testing.assert_array_equal(functional.max_pool(x, window, strides, padding), expected)
+
+
+@BOTH_PATHS
+@given(case=poolings())
+def test_average_pool_equals_the_loops(path_name, case):
+    x, window, strides, padding, sides = case
+    expected = reference.pool(x, window, strides or window, sides, np.mean)
+    with path(path_name):
+        y = functional.average_pool(x, window, strides, padding)
+    np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
+
+
+@BOTH_PATHS
+@given(case=poolings())
+def test_average_pool_can_count_the_padding(path_name, case):
+    x, window, strides, padding, sides = case
+    padded = reference.pad(x, sides)
+    expected = reference.pool(padded, window, strides or window, ((0, 0), (0, 0)), np.mean)
+    with path(path_name):
+        y = functional.average_pool(x, window, strides, padding, count_include_pad=True)
+    np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("width", "expected"), [(64, "band"), (65, "slices")])
+def test_the_length_of_a_row_chooses_the_path(width, expected, rng):
+    x, kernel = rng.normal(size=(1, 4, width, 3)), rng.normal(size=(3, 2, 3, 2))
+    other = {"band": "_correlate_slices", "slices": "_correlate_band"}[expected]
+    with mock.patch.object(functional, other, side_effect=AssertionError("the other path")):
+        y = functional.correlate(x, kernel)
+    np.testing.assert_allclose(y, reference.correlate(x, kernel), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", functional.PADDING_MODES)
+@pytest.mark.parametrize("padding", [((1, 0), (2, 3)), ((0, 2), (0, 0)), ((2, 2), (3, 1))])
+def test_pad_equals_numpy(mode, padding, rng):
+    x = rng.normal(size=(2, 3, 4, 2))
+    np.testing.assert_array_equal(functional.pad(x, padding, mode), reference.pad(x, padding, mode))
+
+
+@pytest.mark.parametrize("mode", functional.PADDING_MODES)
+def test_pad_where_the_size_is_not_known(mode, rng):
+    x = rng.normal(size=(2, 3, 4, 2))
+    signature = [tf.TensorSpec([None, None, None, None], tf.float64)]
+    pad = tf.function(lambda z: functional.pad(z, ((1, 0), (2, 2)), mode), signature)
+    np.testing.assert_array_equal(pad(x), functional.pad(x, ((1, 0), (2, 2)), mode))
+
+
+# --- What is refused, and in which words ----------------------------------------------------------
+
+IMAGES, KERNEL = np.zeros((1, 5, 6, 3)), np.zeros((3, 3, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: corr2d(X2, K), ValueError, "corr2d expected X of shape (h, w). Received: X.shape=(2, 3, 3)"),
+        (lambda: corr2d(X, K[0]), ValueError, "expected K of shape (k_h, k_w). Received: K.shape=(2,)"),
+        (lambda: corr2d(X, np.ones((2, 4))), ValueError, "no larger than X. Received: X.shape=(3, 3), K.shape=(2, 4). Pad X"),
+        (lambda: corr2d(X, np.ones((0, 2))), ValueError, "at least one cell"),
+        (lambda: conv2d(X, np.ones((4, 2))), ValueError, "conv2d expected a kernel of at least one cell, no larger"),
+        (lambda: corr2d_multi_in(X2, K3[0, :1]), ValueError, "as many channels in K as in X"),
+        (lambda: corr2d_multi_in(X2, K), ValueError, "expected K of shape (c_i, k_h, k_w)"),
+        (lambda: corr2d_multi_in_out(X2, K3[:, :1]), ValueError, "Received: X.shape=(2, 3, 3), K.shape=(3, 1, 2, 2)"),
+        (lambda: corr2d_multi_in_out_1x1(X2, K3), ValueError, "Use corr2d_multi_in_out for larger windows"),
+        (lambda: pool2d(X, 2, "min"), ValueError, "expected mode 'max' or 'avg'. Received: mode='min'"),
+        (lambda: pool2d(X[0], 2), ValueError, "(h, w) or (c, h, w). Received: X.shape=(3,)"),
+        (lambda: pool2d(X, 4), ValueError, "spans 4, the padded input 3"),
+        (lambda: pool2d(X, 0), ValueError, "`pool_size` must be at least 1. Received: 0"),
+        (lambda: pool2d(X, 1.5), TypeError, "`pool_size` must be an integer. Received: pool_size=1.5 of type float"),
+        (lambda: pool2d(X, (2, 2, 2)), ValueError, "`pool_size` must be an int or a pair of ints"),
+        (lambda: output_size(8, 9), ValueError, "spans 9, the padded input 8. Received: size=8, kernel_size=9"),
+        (lambda: output_size(8, 3, 1, 0), ValueError, "`strides` must be at least 1. Received: 0"),
+        (lambda: output_size(8, 3, -1), ValueError, "and not negative. Received: padding=-1"),
+        (lambda: output_size(8, 3, "full"), ValueError, "must be 'valid', 'same', an int, a pair"),
+        (lambda: output_size(8, True), TypeError, "`kernel_size` must be an integer. Received: kernel_size=True of type bool"),
+        (lambda: output_size("8", 3), TypeError, "`n` must be an integer. Received: n='8' of type str"),
+        (lambda: output_size((8, 8, 3), 3), ValueError, "an int or a pair (height, width). Received: n=(8, 8, 3)"),
+        (lambda: comp_conv2d(Conv2D(1, 3), IMAGES), ValueError, "one image of shape (h, w). Received: X.shape=(1, 5, 6, 3). Call the layer itself"),
+        (lambda: comp_conv2d(Conv2D(2, 3, name='two'), X), ValueError, "Received: (1, 1, 1, 2) from 'two'. Give the layer one filter"),
+        (lambda: comp_conv2d(Conv2D(1, 3), X.astype(int)), TypeError, "expected floats. Received: inputs of dtype int64. Convert them"),
+        (lambda: functional.correlate(IMAGES[0], KERNEL), ValueError, "Received: x.shape=(5, 6, 3). Add the missing axes"),
+        (lambda: functional.correlate(IMAGES, KERNEL[0]), ValueError, "(k_h, k_w, channels, filters). Received: kernel.shape=(3, 3, 2)"),
+        (lambda: functional.correlate(IMAGES, KERNEL[:, :, :2]), ValueError, "expects 2 input channels. Received: inputs of shape (1, 5, 6, 3), which have 3"),
+        (lambda: functional.correlate(IMAGES, KERNEL[:, :, :1], groups=3), ValueError, "must be a multiple of groups"),
+        (lambda: functional.correlate(IMAGES, KERNEL, padding=6, padding_mode="circular"), ValueError, "at most 5 cells"),
+        (lambda: functional.max_pool(IMAGES[0], 2), ValueError, "max_pool expected a batch of images"),
+        (lambda: functional.max_pool(IMAGES, 2, padding=2), ValueError, "smaller than the pooling window"),
+        (lambda: functional.average_pool(IMAGES, (3, 2), padding=((0, 0), (0, 2))), ValueError, "pool_size=(3, 2), padding=((0, 0), (0, 2))"),
+        (lambda: functional.pad(IMAGES, 1, "mirror"), ValueError, "Expected one of 'zeros', 'reflect', 'symmetric', 'circular', 'replicate'. Received: 'mirror'"),
+        (lambda: functional.pad(IMAGES, 5, "reflect"), ValueError, "at most 4 cells on a side of an axis of size 5. Received: 5 before and 5 after. Use less"),
+        (lambda: functional.pad(IMAGES, (0, 7), "symmetric"), ValueError, "at most 6 cells on a side of an axis of size 6"),
+        (lambda: functional.pad(IMAGES, "same"), ValueError, "depends on a window. Write an int"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_bad_input(call, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        call()

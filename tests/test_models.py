@@ -1,0 +1,176 @@
+"""LeNet and the table of a model's layers."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from cnn_tf import AveragePooling2D, Conv2D, LeNet, MaxPooling2D, layer_summary
+
+SHAPES = [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (400,), (120,), (84,), (10,)]
+PARAMS = [156, 0, 2416, 0, 0, 48120, 10164, 850]  # 6 * (5*5 + 1), 16 * (5*5*6 + 1), ...
+
+
+def small(pooling=AveragePooling2D):
+    return keras.Sequential(
+        [Conv2D(2, 3, name="conv"), pooling(2, name="pool"), keras.layers.Flatten(name="flatten")]
+    )
+
+
+# --- LeNet ----------------------------------------------------------------------------------------
+
+
+def test_lenet_has_the_size_of_the_book():
+    assert LeNet().count_params() == 61706
+
+
+def test_lenet_is_made_of_our_layers():
+    kinds = [type(layer) for layer in LeNet().layers]
+    assert kinds[:4] == [Conv2D, AveragePooling2D, Conv2D, AveragePooling2D]
+
+
+def test_lenet_has_sigmoids_and_puts_out_logits():
+    activations = [getattr(layer, "activation", None) for layer in LeNet().layers]
+    expected = ["sigmoid", None, "sigmoid", None, None, "sigmoid", "sigmoid", "linear"]
+    assert [getattr(a, "__name__", None) for a in activations] == expected
+
+
+def test_lenet_starts_from_xaviers_uniform():
+    keras.utils.set_random_seed(0)
+    dense = LeNet().get_layer("dense1")
+    limit = np.sqrt(6 / (400 + 120))
+    kernel, bias = dense.get_weights()
+    assert limit * 0.99 < np.abs(kernel).max() <= limit
+    assert not bias.any()
+
+
+def test_lenet_takes_other_arguments():
+    model = LeNet(
+        3,
+        input_shape=(20, 24, 2),
+        filters=(4, 5, 6),
+        kernel_size=(2, 3),
+        units=(7,),
+        activation="relu",
+        pooling="max",
+        kernel_initializer="zeros",
+        name="mine",
+    )
+    assert model.name == "mine"
+    assert model.output_shape == (None, 3)
+    assert [type(layer) for layer in model.layers[:6]] == [Conv2D, MaxPooling2D] * 3
+    assert model.layers[0].output.shape == (None, 20, 24, 4)  # padded to keep the size
+    assert not any(weights.any() for weights in model.get_weights())
+
+
+def test_lenet_accepts_numbers_of_numpy():
+    assert LeNet(np.int64(3)).output_shape == (None, 3)
+
+
+def test_lenet_learns_a_few_images_by_heart():
+    keras.utils.set_random_seed(0)
+    images = np.random.default_rng(0).random((8, 28, 28, 1), dtype="float32")
+    labels = np.arange(8)
+    model = LeNet(8, activation="relu")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
+    model.fit(images, labels, epochs=60, verbose=0)
+    assert model.evaluate(images, labels, verbose=0)[1] == 1
+
+
+def test_lenet_takes_the_bytes_of_images_in_fit():
+    # Keras turns what it is given into the type of the model's input.
+    model = LeNet()
+    model.compile("sgd", "mse")
+    history = model.fit(np.full((2, 28, 28, 1), 255, "uint8"), np.zeros((2, 10)), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"num_classes": 0}, ValueError, "`num_classes` must be at least 1. Received: 0"),
+        ({"num_classes": -3}, ValueError, "`num_classes` must be at least 1. Received: -3"),
+        ({"num_classes": 2.5}, TypeError, "`num_classes` must be an integer. Received: num_cl"),
+        ({"num_classes": True}, TypeError, "num_classes=True of type bool"),
+        ({"input_shape": (28, 28)}, ValueError, "(height, width, channels), without the batch"),
+        ({"input_shape": 28}, ValueError, "Received: input_shape=28"),
+        ({"input_shape": (4, 4, 1)}, ValueError, "Use a smaller window, more padding or a larger"),
+        ({"pooling": "mean"}, ValueError, "must be 'average' or 'max'. Received: pooling='mean'"),
+        ({"filters": 6}, TypeError, "Received: filters=6. For a single layer write (6,)"),
+        ({"units": 84}, TypeError, "Received: units=84. For a single layer write (84,)"),
+        ({"filters": (6, 0)}, ValueError, "`filters` must be at least 1"),
+        ({"kernel_size": 2.5}, ValueError, "Received kernel_size=2.5"),
+    ],
+)
+def test_lenet_refuses(arguments, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        LeNet(**arguments)
+
+
+# --- The summary ----------------------------------------------------------------------------------
+
+
+def test_summary_of_lenet():
+    rows = layer_summary(LeNet(), (28, 28, 1))
+    assert [row.output_shape for row in rows] == SHAPES
+    assert [row.params for row in rows] == PARAMS
+    assert rows[0] == ("conv1", "Conv2D", (28, 28, 6), 156)
+
+
+def test_summary_prints_as_a_table():
+    assert str(layer_summary(small(), (8, 9, 1))) == (
+        "layer    class             output shape  weights\n"
+        "conv     Conv2D            6 × 7 × 2          20\n"
+        "pool     AveragePooling2D  3 × 3 × 2           0\n"
+        "flatten  Flatten           18                  0\n"
+        "total                                         20"
+    )
+
+
+def test_summary_leaves_the_model_alone():
+    model = small()
+    layer_summary(model, (8, 9, 1))
+    assert not model.built
+
+
+def test_summary_of_a_model_that_ran_on_another_size():
+    model = keras.Sequential([Conv2D(2, 3)])
+    model(np.zeros((1, 5, 5, 1), "float32"))
+    assert layer_summary(model, (8, 9, 1))[0].output_shape == (6, 7, 2)
+
+
+def test_summary_of_a_functional_model():
+    inputs = keras.Input((None, None, 1))
+    model = keras.Model(inputs, MaxPooling2D(2)(Conv2D(2, 3)(inputs)))
+    assert [row.output_shape for row in layer_summary(model, (8, 9, 1))] == [(6, 7, 2), (3, 3, 2)]
+
+
+class Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+def two_inputs():
+    a, b = keras.Input((4,)), keras.Input((4,))
+    return keras.Model([a, b], keras.layers.Add()([a, b]))
+
+
+@pytest.mark.parametrize(
+    ("model", "input_shape", "error", "words"),
+    [
+        (3, (28, 28, 1), TypeError, "Received: int, whose layers have no fixed order. Build the"),
+        (Subclassed, (28, 28, 1), TypeError, "Received: Subclassed, whose layers have no fixed"),
+        (two_inputs, (4,), ValueError, "a model of one input. Received: one of 2. Use model.summ"),
+        (LeNet, 28, TypeError, "must be a tuple such as (28, 28, 1), without the batch. Received"),
+        (LeNet, (28, 28), ValueError, "Received: inputs of shape (None, 28, 28). Add the missing"),
+        (LeNet, (28, 28, 3), ValueError, "need 62,006. Received: a model built for inputs of sha"),
+        (LeNet, (32, 32, 1), ValueError, "do not fit inputs of shape (32, 32, 1), which need 82"),
+        (small, (2, 2, 1), ValueError, "spans 3, the padded input 2"),
+    ],
+)
+def test_summary_refuses(model, input_shape, error, words):
+    model = model() if callable(model) else model
+    with pytest.raises(error, match=re.escape(words)):
+        layer_summary(model, input_shape)

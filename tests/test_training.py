@@ -1,0 +1,166 @@
+"""`fit` and its log."""
+
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from cnn_tf import LeNet, TrainingLog, fit
+from cnn_tf.training import NotebookProgress
+
+
+@pytest.fixture
+def stripes():
+    """Pictures that are told apart by the row that is bright: learnt in a few epochs."""
+    rng = np.random.default_rng(0)
+
+    def part(n):
+        labels = rng.integers(0, 4, n)
+        images = rng.random((n, 28, 28, 1), "float32") / 10
+        images[np.arange(n), 7 * labels] += 1
+        return images, labels
+
+    return SimpleNamespace(train=part(512), validation=part(128))
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(1)
+    return LeNet(4, activation="relu", filters=(4, 8), units=(16,))
+
+
+def test_learns(model, stripes):
+    log = fit(model, stripes, epochs=6, batch_size=32, verbose=False)
+    assert log.history["loss"][0] > log.history["loss"][-1]
+    assert log.history["val_accuracy"][-1] > 0.9
+
+
+def test_log_counts_epochs_and_seconds(model, stripes):
+    log = fit(model, stripes, epochs=2, verbose=False)
+    assert log.epoch == [0, 1]
+    assert len(log.seconds) == 2
+    assert min(log.seconds) > 0
+    assert re.match(r"<TrainingLog: 2 epochs in [\d.]+ s on (cpu|gpu):0; accuracy", repr(log))
+
+
+def weights_after(seed, stripes):
+    keras.utils.set_random_seed(1)
+    model = LeNet(4)
+    fit(model, stripes, epochs=1, seed=seed, verbose=False)
+    return np.concatenate([weight.ravel() for weight in model.get_weights()])
+
+
+def test_same_seed_same_weights(stripes):
+    assert np.array_equal(weights_after(3, stripes), weights_after(3, stripes))
+
+
+def test_another_seed_another_order(stripes):
+    assert not np.array_equal(weights_after(3, stripes), weights_after(4, stripes))
+
+
+def test_the_recipe_is_the_classic_one(model, stripes):
+    fit(model, stripes, epochs=1, verbose=False)
+    assert type(model.optimizer) is keras.optimizers.SGD
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
+    assert model.loss.get_config()["from_logits"] is True
+
+
+def test_a_softmax_at_the_end_is_noticed(stripes):
+    layers = [keras.layers.Flatten(), keras.layers.Dense(4, activation="softmax")]
+    model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    fit(model, stripes, epochs=1, verbose=False)
+    assert model.loss.get_config()["from_logits"] is False
+
+
+def test_a_compiled_model_keeps_its_own(model, stripes):
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=[])
+    log = fit(model, stripes, epochs=1, verbose=False)
+    assert type(model.optimizer) is keras.optimizers.Adam
+    assert sorted(log.history) == ["loss", "val_loss"]
+
+
+def test_an_optimizer_given_here_wins(model, stripes):
+    model.compile("adam", "sparse_categorical_crossentropy")
+    fit(model, stripes, epochs=1, optimizer=keras.optimizers.SGD(0.5), verbose=False)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.5)
+
+
+def test_a_second_call_goes_on(model, stripes):
+    fit(model, stripes, epochs=2, batch_size=128, verbose=False)
+    fit(model, stripes, epochs=1, batch_size=128, verbose=False)
+    assert int(model.optimizer.iterations) == 3 * 512 // 128
+
+
+def test_callbacks_are_called(model, stripes):
+    seen = []
+    spy = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    fit(model, stripes, epochs=2, callbacks=[spy], verbose=False)
+    assert seen == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size"])
+@pytest.mark.parametrize("number", [0, -1, 2.5, True, "3"])
+def test_refuses_bad_numbers(name, number, model, stripes):
+    with pytest.raises(ValueError, match=f"`{name}` must be a positive int. Received: {name}="):
+        fit(model, stripes, **{name: number})
+
+
+def test_refuses_other_data(model):
+    with pytest.raises(TypeError, match=r"such as FashionMNIST\(\). Received: list, whose `train`"):
+        fit(model, [1, 2])
+
+
+def test_refuses_integer_images(model, stripes):
+    images, labels = stripes.train
+    stripes.train = (images > 0.5).astype("uint8"), labels
+    with pytest.raises(TypeError, match=r"Received: dtype uint8 in `train`\. Convert them"):
+        fit(model, stripes)
+
+
+def test_refuses_missing_labels(model, stripes):
+    images, labels = stripes.validation
+    stripes.validation = images, labels[:-1]
+    with pytest.raises(ValueError, match="128 images and 127 labels in `validation`"):
+        fit(model, stripes)
+
+
+def test_plot_draws_each_metric_with_its_validation(model, stripes):
+    figure = fit(model, stripes, epochs=2, verbose=False).plot()
+    words = re.findall(r">([a-z_]+)</text>", figure.svg)
+    assert {"loss", "accuracy", "training", "validation", "epoch"} <= set(words)
+    assert "over 2 epochs" in figure.alt
+
+
+def test_plot_without_training():
+    with pytest.raises(ValueError, match="nothing to plot yet"):
+        TrainingLog().plot()
+
+
+def test_notebook_table(model, stripes, monkeypatch):
+    shown = []
+    handle = SimpleNamespace(update=lambda table: shown.append(table._repr_html_()))
+    monkeypatch.setattr("cnn_tf.training._in_notebook", lambda: True)
+    monkeypatch.setattr(NotebookProgress, "_SECONDS_BETWEEN_UPDATES", 0)
+    monkeypatch.setattr("IPython.display.display", lambda table, display_id: handle)
+    log = fit(model, stripes, epochs=2, batch_size=128)
+    assert "<progress" in shown[0]
+    assert "<progress" not in shown[-1]
+    assert shown[-1].count("<tr>") == 3  # the head and two epochs
+    assert f"<td>{log.history['val_loss'][1]:.3f}</td>" in shown[-1]
+
+
+def test_terminal_shows_keras_bar_and_verbose_false_nothing(model, stripes, capsys):
+    fit(model, stripes, epochs=1, verbose=False)
+    assert capsys.readouterr().out == ""
+    fit(model, stripes, epochs=1)
+    assert "Epoch 1/1" in capsys.readouterr().out
+
+
+def test_importing_the_package_does_not_import_matplotlib_or_ipython():
+    code = "import cnn_tf, sys; print({'matplotlib', 'IPython'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
