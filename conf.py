@@ -1,0 +1,93 @@
+"""Sphinx's configuration of the book."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import runpy
+import sys
+import tomllib
+from pathlib import Path
+
+from sphinx.errors import ConfigError
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "book" / "_extensions"))
+
+_project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+project = _project["name"]
+release = version = _project["version"]
+author = ", ".join(person["name"] for person in _project["authors"])
+copyright = f"{author}. Text CC BY 4.0, code MIT"
+
+extensions = ["myst_nb", "sphinx_copybutton", "mathml"]
+exclude_patterns = ["_extensions", "sample"]
+
+# --- The data: found or fetched before any page runs ----------------------------------------------
+
+# By its path and not through the package, which would import Keras: 5 seconds at each build.
+try:
+    _source = runpy.run_path(str(ROOT / "cnn_tf" / "data.py"))["locate"]()
+except (FileNotFoundError, ValueError) as error:
+    raise ConfigError(str(error)) from None
+print(f"Fashion-MNIST: {_source.origin}, {_source.folder}")
+
+# --- Execution ------------------------------------------------------------------------------------
+
+# For the kernels, which inherit them: TensorFlow's log is not part of a page.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+
+
+def _execution_key() -> str:
+    """Name what the outputs of the pages depend on, apart from the pages themselves."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "cnn_tf").rglob("*.py")):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    packages = {
+        f"{package.name}=={package.version}" for package in importlib.metadata.distributions()
+    }
+    digest.update("\n".join(sorted(packages)).encode())
+    digest.update(f"{platform.python_version()} {_source.is_sample}".encode())
+    return digest.hexdigest()[:16]
+
+
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(ROOT / "_build" / "executed" / _execution_key())
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_merge_streams = True
+# A page writes to stderr only if something is wrong with it; CUDA's libraries, though, always do.
+_has_cuda = importlib.util.find_spec("nvidia") is not None
+nb_output_stderr = "remove" if _has_cuda else "remove-warn"
+
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# --- The site -------------------------------------------------------------------------------------
+
+html_theme = "furo"
+html_title = "Convolutional networks"
+html_static_path = ["book/_static"]
+html_css_files = ["book.css"]
+html_favicon = "book/_static/favicon.svg"
+html_theme_options = {"navigation_with_keys": True}
+html_copy_source = False
+html_show_sphinx = False
+
+if _source.is_sample:
+    html_theme_options["announcement"] = (
+        "These pages were made from a sample of Fashion-MNIST, 7,000 of its 70,000 pictures, "
+        "because the full set could not be reached. Their numbers are not "
+        "those that the text speaks of."
+    )
+
+# GitHub sets these in its workflows, so the site of a fork points at the fork.
+if "GITHUB_REPOSITORY" in os.environ:
+    _repository = f"{os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}"
+    _branch = os.environ.get("GITHUB_REF_NAME", "main")
+    html_theme_options |= {
+        "source_view_link": f"{_repository}/blob/{_branch}/book/{{filename}}",
+        "source_edit_link": f"{_repository}/edit/{_branch}/book/{{filename}}",
+    }

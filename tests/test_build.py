@@ -1,0 +1,166 @@
+"""How the site is built: what is executed again and when, and what stops a build.
+
+The builds run on a copy of the project with one page of one cell.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = """---
+file_format: mystnb
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+
+# A page
+
+```{code-cell}
+first = 1
+```
+
+```{code-cell}
+CELL
+```
+"""
+
+
+class Project:
+    """A small copy of the project, and its builds."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.page = folder / "book" / "index.md"
+        self.environment = {**os.environ, "PYTHONPATH": str(folder / "site-packages")}
+        shutil.copytree(ROOT / "cnn_tf", folder / "cnn_tf")
+        for name in ("_extensions", "_static"):
+            shutil.copytree(ROOT / "book" / name, folder / "book" / name)
+        for name in ("conf.py", "pyproject.toml"):
+            shutil.copy(ROOT / name, folder)
+        (folder / "site-packages").mkdir()
+        self.write_cell("print(first + 1)")
+
+    def write_cell(self, code):
+        self.page.write_text(PAGE.replace("CELL", code), encoding="utf-8")
+
+    def build(self):
+        command = "-m sphinx -T -W --keep-going -n -c . -d _build/doctrees -b html book _build/html"
+        done = subprocess.run(
+            [sys.executable, *command.split()],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return done.returncode, done.stdout
+
+    def executed(self):
+        code, output = self.build()
+        assert code == 0, output
+        return len(re.findall(r"Executed notebook", output))
+
+    def hide_the_data(self):
+        """Leave no way to the full data set: no folder, no download, no package."""
+        data = self.folder / "cnn_tf" / "data.py"
+        text = data.read_text("utf-8")
+        for real in ("https://storage.googleapis.com/", '"/usr/share/', "apt-get"):
+            assert real in text
+        text = text.replace("https://storage.googleapis.com/", "http://127.0.0.1:9/")
+        text = text.replace('"/usr/share/', '"/nowhere/').replace("apt-get", "no-such-command")
+        data.write_text(text, encoding="utf-8")
+        self.environment["KERAS_HOME"] = str(self.folder / "keras")
+        self.environment.pop("CNN_TF_DATA", None)
+
+
+@pytest.fixture
+def project(tmp_path):
+    project = Project(tmp_path)
+    # Any source will do here, and the sample is always there.
+    project.environment["CNN_TF_SAMPLE"] = str(ROOT / "book" / "sample")
+    return project
+
+
+@pytest.mark.slow
+def test_executes_again_only_what_changed(project):
+    assert project.executed() == 1
+    assert project.executed() == 0
+
+    # The package
+    models = project.folder / "cnn_tf" / "models.py"
+    models.write_text(models.read_text("utf-8") + "\n# changed\n", encoding="utf-8")
+    assert project.executed() == 1
+    assert project.executed() == 0
+
+    # A version
+    info = project.folder / "site-packages" / "some_library-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some_library\nVersion: 2.0\n")
+    assert project.executed() == 1
+
+    # The page itself
+    project.write_cell("print(first + 2)")
+    assert project.executed() == 1
+    assert "3" in (project.folder / "_build" / "html" / "index.html").read_text("utf-8")
+
+
+def test_failing_cell_fails_the_build_and_is_named(project):
+    project.write_cell("first / 0  # the culprit")
+    for _ in range(2):  # the second time too: a failure is not cached
+        code, output = project.build()
+        assert code != 0
+        assert str(project.page) in output
+        assert "first / 0  # the culprit" in output
+        assert "ZeroDivisionError" in output
+
+
+def test_output_on_stderr_fails_the_build(project):
+    project.write_cell("import warnings; warnings.warn('something is wrong')")
+    code, output = project.build()
+    assert code != 0
+    assert "stderr" in output
+
+
+def test_bad_formula_fails_the_build_and_is_named(project):
+    project.page.write_text("# A page\n\nA formula $\\nosuchcommand$.\n", encoding="utf-8")
+    code, output = project.build()
+    assert code != 0
+    assert "index.md:3: cannot convert LaTeX" in output
+
+
+def test_sample_is_announced_on_the_page(project):
+    project.hide_the_data()
+    project.page.write_text("# A page\n\nNo cell.\n", encoding="utf-8")
+    code, output = project.build()
+    assert code == 0, output
+    assert "sample in the repository" in output
+    html = (project.folder / "_build" / "html" / "index.html").read_text("utf-8")
+    assert "made from a sample of Fashion-MNIST" in html
+
+
+def test_sample_is_refused_when_it_is_not_named(project):
+    project.hide_the_data()
+    project.environment["CNN_TF_SAMPLE"] = ""
+    code, output = project.build()
+    assert code != 0
+    assert "Fashion-MNIST was not found. Tried, in this order:" in output
+    assert "sample in the repository: not allowed (CNN_TF_SAMPLE is not set)" in output
+
+
+def test_repository_comes_from_the_environment(project):
+    project.page.write_text("# A page\n\nNo cell.\n", encoding="utf-8")
+    project.environment |= {
+        "GITHUB_SERVER_URL": "https://github.example",
+        "GITHUB_REPOSITORY": "someone/fork",
+        "GITHUB_REF_NAME": "main",
+    }
+    assert project.executed() == 0
+    html = (project.folder / "_build" / "html" / "index.html").read_text("utf-8")
+    assert "https://github.example/someone/fork/blob/main/book/index.md" in html

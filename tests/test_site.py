@@ -1,0 +1,147 @@
+"""The site as a reader meets it: the real pages, in a real browser."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SITE = ROOT / "_build" / "html"
+SCREENSHOTS = ROOT / "_build" / "screenshots"
+PAGES = ("index", "lenet")
+# Flags for a machine with no screen and no way out, where Chromium must not try to call home.
+FLAGS = [
+    f"--{flag}"
+    for flag in (
+        *("no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
+        *("disable-background-networking", "disable-component-update", "disable-sync"),
+    )
+]
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The site, built by the command of the README: a moment's work when nothing has changed."""
+    done = subprocess.run(
+        ["make", "book"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    return SITE
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """The site served under a sub-path, as GitHub Pages does it."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            return super().translate_path(re.sub(r"^/book", "", path))
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/book/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        if os.environ.get("CNN_TF_CI"):
+            pytest.fail("No Chromium was found, and CNN_TF_CI is set: install it.")
+        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["light", "dark", "phone"])
+def page(request, chromium):
+    """A browser page that records what it asks for and what goes wrong."""
+    phone = request.param == "phone"
+    context = chromium.new_context(
+        viewport={"width": 360 if phone else 1280, "height": 800},
+        color_scheme="dark" if request.param == "dark" else "light",
+    )
+    page = context.new_page()
+    page.look = request.param
+    page.requests, page.problems = [], []
+    page.on("request", lambda asked: page.requests.append(asked.url))
+    page.on("response", lambda got: got.ok or page.problems.append(f"{got.status} {got.url}"))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and page.problems.append(said.text))
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page(name, page, address):
+    page.goto(f"{address}{name}.html", wait_until="networkidle")
+    page.screenshot(path=SCREENSHOTS / f"{name}-{page.look}.png", full_page=True)
+
+    assert page.problems == []
+    foreign = [url for url in page.requests if not url.startswith((address, "data:", "blob:"))]
+    assert foreign == []
+    # Nothing sticks out to the side.
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # Each drawing says what is to be seen on it.
+    drawings = page.locator("div.figure svg")
+    assert drawings.count() >= 1
+    for drawing in drawings.all():
+        assert len(drawing.get_attribute("aria-label")) > 10
+        assert drawing.bounding_box()["width"] > 100
+
+
+def test_figures_take_the_text_colour_of_the_page(page, address):
+    page.goto(f"{address}lenet.html")
+    colour = "element => getComputedStyle(element).fill"
+    label = page.locator("div.figure svg text", has_text="epoch").first.evaluate(colour)
+    text = page.locator("article p").first.evaluate("e => getComputedStyle(e).color")
+    assert label == text
+
+
+def test_formulas_are_drawn_by_the_browser_in_our_font(page, address):
+    page.goto(f"{address}lenet.html", wait_until="networkidle")
+    formula = page.locator("div.equation math").first
+    assert formula.bounding_box()["height"] > 30  # a fraction and a sum stand above one another
+    assert "stix-two-math-subset.woff2" in " ".join(page.requests)
+
+
+def test_search_finds_the_page(page, address):
+    page.goto(f"{address}search.html?q=confusion")
+    page.locator("ul.search li a", has_text="LeNet").wait_for(timeout=10_000)
+
+
+def test_lenet_page_reports_a_whole_training(site):
+    html = (site / "lenet.html").read_text("utf-8")
+    text = re.sub(r"<[^>]+>", " ", html)
+    accuracy = re.search(r"([\d.]+)% of ([\d,]+) test pictures are right", text)
+    assert accuracy, "the page states the test accuracy"
+    assert "10 of 10 epochs on" in text
+    if os.environ.get("CNN_TF_CI"):
+        assert "train=50000, validation=10000, test=10000" in text
+        assert 60 < float(accuracy[1]) < 80  # the classic recipe's 0.73, with room for its noise
+
+
+def test_no_log_noise_in_the_pages(site):
+    for name in PAGES:
+        html = (site / f"{name}.html").read_text("utf-8")
+        for noise in ("oneDNN", "cpu_feature_guard", "WARNING", "cuda", str(ROOT)):
+            assert noise not in html, noise
