@@ -156,11 +156,17 @@ def test_notebook_table(model, stripes, monkeypatch):
 def test_terminal_shows_keras_bar_and_verbose_false_nothing(model, stripes, capsys):
     fit(model, stripes, epochs=1, verbose=False)
     assert capsys.readouterr().out == ""
-    fit(model, stripes, epochs=1)
-    assert "Epoch 1/1" in capsys.readouterr().out
+    fit(model, stripes, epochs=2)
+    assert "Epoch 2/2" in capsys.readouterr().out
 
 
 def test_importing_the_package_does_not_import_matplotlib_or_ipython():
-    code = "import cnn_tf, sys; print({'matplotlib', 'IPython'} & set(sys.modules))"
+    # What Keras and its back ends import by themselves is theirs to decide.
+    code = """if True:
+        import sys, keras
+        before = set(sys.modules)
+        import cnn_tf
+        print({"matplotlib", "IPython"} & (set(sys.modules) - before))
+    """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
