@@ -10,7 +10,6 @@ compiled, and automatic differentiation passes through it. No built-in convoluti
 called, and no loop runs over pixels; the loops run over the few cells of the kernel.
 """
 
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -18,13 +17,22 @@ import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any  # what goes in: a NumPy array, nested lists, or a tensor; what comes out: a tensor
-Size = int | Sequence[int]  # both axes alike, or (rows, columns)
-Sides = tuple[int, int]  # cells before and after
-Padding = str | int | Sequence[int] | Sequence[Sequence[int]]  # as the user writes it
-FullPadding = str | tuple[Sides, Sides]  # "valid", "same", or ((top, bottom), (left, right))
+from cnn_tf.arguments import (
+    PADDING_MODES,
+    Padding,
+    Size,
+    axis_padding,
+    by_axis,
+    check_available,
+    check_int,
+    check_pooling_padding,
+    is_symbolic,
+    standardize_padding,
+    standardize_pair,
+    standardize_sides,
+)
 
-PADDING_MODES = ("zeros", "reflect", "symmetric", "circular", "replicate")
+Tensor = Any  # what goes in: a NumPy array, nested lists, or a tensor; what comes out: a tensor
 
 # --- The book's functions: one image, channels first ---------------------------------------------
 
@@ -380,7 +388,7 @@ def output_size(
         axes = zip(
             n,
             standardize_pair(kernel_size, "kernel_size"),
-            _by_axis(standardize_padding(padding)),
+            by_axis(standardize_padding(padding)),
             standardize_pair(strides, "strides"),
             standardize_pair(dilation_rate, "dilation_rate"),
             strict=True,
@@ -395,10 +403,10 @@ def output_size(
     if isinstance(padding, str):
         padding = standardize_padding(padding)
     else:
-        padding = _standardize_sides(padding, padding)
+        padding = standardize_sides(padding, padding)
     if n is None:
         return None
-    before, after = _axis_padding(n, kernel_size, padding, strides, dilation_rate)
+    before, after = axis_padding(n, kernel_size, padding, strides, dilation_rate)
     span = dilation_rate * (kernel_size - 1) + 1
     if span > n + before + after:
         raise ValueError(
@@ -624,113 +632,14 @@ def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tenso
             f"Unknown padding_mode. Expected one of {', '.join(map(repr, PADDING_MODES))}. "
             f"Received: {mode!r}."
         )
-    if not any(_is_symbolic(cells) or cells for cells in (*rows, *columns)):
+    if not any(is_symbolic(cells) or cells for cells in (*rows, *columns)):
         return x
     if mode == "zeros":
         return ops.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=value)
     return _pad_axis(_pad_axis(x, 1, rows, mode), 2, columns, mode)
 
 
-# --- Arguments, brought to their full form once, where they enter ---------------------------------
-
-
-def standardize_pair(value: Size, name: str) -> tuple[int, int]:
-    """Turn an int or a pair of ints into a pair; what is not positive is an error.
-
-    Args:
-        value: An int, or a tuple or list of two.
-        name: The argument's name, for the message.
-
-    Returns:
-        A tuple of two ints.
-
-    Raises:
-        ValueError: Not one or two numbers, or a number below 1.
-        TypeError: A number is not an integer.
-
-    Example:
-        >>> from cnn_tf.functional import standardize_pair
-        >>> standardize_pair(3, "kernel_size")
-        (3, 3)
-    """
-    pair: Any = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2:
-        raise ValueError(f"`{name}` must be an int or a pair of ints. Received: {name}={value}.")
-    for size in pair:
-        check_int(size, name, minimum=1)
-    return int(pair[0]), int(pair[1])  # NumPy's integers cannot be written into a configuration
-
-
-def standardize_padding(padding: Padding) -> FullPadding:
-    """Turn any form of `padding` into a name or ((top, bottom), (left, right)).
-
-    Args:
-        padding: `"valid"` or `"same"` in any case, an int, a pair (rows, columns), or
-            ((top, bottom), (left, right)).
-
-    Returns:
-        `"valid"`, `"same"`, or two pairs of ints.
-
-    Raises:
-        ValueError: An unknown name, a negative number, or another number of entries.
-        TypeError: An entry is not an integer.
-
-    Example:
-        >>> from cnn_tf.functional import standardize_padding
-        >>> standardize_padding((0, 1))
-        ((0, 0), (1, 1))
-    """
-    if isinstance(padding, str):
-        if padding.lower() not in ("valid", "same"):
-            raise ValueError(_PADDING_FORMS.format(padding))
-        return padding.lower()
-    rows, columns = _two(padding, padding)
-    return _standardize_sides(rows, padding), _standardize_sides(columns, padding)
-
-
-_PADDING_FORMS = (
-    "`padding` must be 'valid', 'same', an int, a pair (rows, columns) or ((top, bottom), "
-    "(left, right)), and not negative. Received: padding={!r}."
-)
-
-
-def _standardize_sides(sides: Any, padding: Any) -> Sides:
-    """(before, after) along one axis; `padding` is the whole argument, for the message."""
-    sides = _two(sides, padding)
-    for cells in sides:
-        # A symbolic size has been computed by us, from a stride and an image of unknown size.
-        if not _is_symbolic(cells):
-            check_int(cells, "padding", minimum=0, message=_PADDING_FORMS.format(padding))
-    before, after = (cells if _is_symbolic(cells) else int(cells) for cells in sides)
-    return before, after
-
-
-def _two(value: Any, padding: Any) -> Any:
-    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2:
-        raise ValueError(_PADDING_FORMS.format(padding))
-    return pair
-
-
-def _by_axis(padding: FullPadding) -> tuple[str | Sides, str | Sides]:
-    return (padding, padding) if isinstance(padding, str) else padding
-
-
-def _axis_padding(
-    n: Any, kernel_size: int, padding: str | Sides, strides: int, dilation_rate: int
-) -> Any:
-    """The cells before and after one axis. For "same", what Keras and TensorFlow add."""
-    if padding == "valid":
-        return 0, 0
-    if padding != "same":
-        return padding
-    span = dilation_rate * (kernel_size - 1) + 1
-    if strides == 1:
-        total = span - 1  # whatever n is: this works where n is not known yet
-    else:
-        covered = ((n + strides - 1) // strides - 1) * strides + span
-        total = ops.maximum(covered - n, 0) if _is_symbolic(n) else max(covered - n, 0)
-    return total // 2, total - total // 2  # the odd cell comes last
+# --- Helpers --------------------------------------------------------------------------------------
 
 
 def _resolve_padding(
@@ -744,12 +653,12 @@ def _resolve_padding(
     axes = zip(
         ops.shape(x)[1:3],
         window,
-        _by_axis(standardize_padding(padding)),
+        by_axis(standardize_padding(padding)),
         strides,
         dilation_rate,
         strict=True,
     )
-    rows, columns = (_axis_padding(*axis) for axis in axes)
+    rows, columns = (axis_padding(*axis) for axis in axes)
     return rows, columns
 
 
@@ -762,90 +671,6 @@ def _pooling_arguments(
     check_pooling_padding(pool_size, padding)
     output_size(tuple(x.shape[1:3]), pool_size, padding, strides)  # does it fit?
     return pool_size, strides, _resolve_padding(x, pool_size, padding, strides, (1, 1))
-
-
-def check_int(
-    value: Any, name: str, minimum: int | None = None, message: str | None = None
-) -> None:
-    """Refuse what is not an integer, bools included, or is too small.
-
-    Args:
-        value: What the user gave.
-        name: The argument's name, for the message.
-        minimum: The smallest number allowed, if there is one.
-        message: A message in place of the usual one.
-
-    Raises:
-        ValueError: A number below `minimum`.
-        TypeError: Not an integer.
-
-    Example:
-        >>> from cnn_tf.functional import check_int
-        >>> check_int(3, "filters", minimum=1)
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(
-            message
-            or f"`{name}` must be an integer. Received: {name}={value!r} "
-            f"of type {type(value).__name__}."
-        )
-    if minimum is not None and value < minimum:
-        raise ValueError(message or f"`{name}` must be at least {minimum}. Received: {value}.")
-
-
-def check_padding_mode(
-    size: Sequence[int | None],
-    kernel_size: Sequence[int],
-    padding: FullPadding,
-    strides: Sequence[int],
-    dilation_rate: Sequence[int],
-    padding_mode: str,
-) -> None:
-    """Refuse a padding that copies more cells than an image of this size has.
-
-    Args:
-        size: Height and width of the image, `None` where not known.
-        kernel_size: A pair of ints.
-        padding: What `standardize_padding` returned.
-        strides: A pair of ints.
-        dilation_rate: A pair of ints.
-        padding_mode: One of `PADDING_MODES`.
-
-    Raises:
-        ValueError: Too few cells, for example three to reflect in an image of three rows.
-
-    Example:
-        >>> from cnn_tf.functional import check_padding_mode
-        >>> check_padding_mode((3, None), (5, 5), ((2, 2), (2, 2)), (1, 1), (1, 1), "reflect")
-    """
-    axes: Any = zip(size, kernel_size, _by_axis(padding), strides, dilation_rate, strict=True)
-    for n, *window in axes:
-        if n is not None:
-            _check_available(n, _axis_padding(n, *window), padding_mode)
-
-
-def check_pooling_padding(pool_size: Sequence[int], padding: FullPadding) -> None:
-    """Refuse a padding as wide as the window: a window of nothing but padding has no value.
-
-    Args:
-        pool_size: A pair of ints.
-        padding: What `standardize_padding` returned.
-
-    Raises:
-        ValueError: A padding that is not smaller than the window.
-
-    Example:
-        >>> from cnn_tf.functional import check_pooling_padding
-        >>> check_pooling_padding((2, 2), ((1, 1), (0, 1)))
-    """
-    if isinstance(padding, str):
-        return
-    for size, sides in zip(pool_size, padding, strict=True):
-        if max(sides) >= size:
-            raise ValueError(
-                "Padding must be smaller than the pooling window, or a window could hold nothing "
-                f"but padding. Received: pool_size={pool_size}, padding={padding}."
-            )
 
 
 def _batch(x: Tensor, function: str) -> Tensor:
@@ -890,10 +715,6 @@ def _image_and_kernel(
 
 def _is_float(dtype: Any) -> bool:
     return "float" in keras.backend.standardize_dtype(dtype)
-
-
-def _is_symbolic(size: Any) -> bool:
-    return keras.ops.is_tensor(size)
 
 
 def _lowest(dtype: Any) -> float:
@@ -1019,24 +840,11 @@ def _reduce_windows(
     return x
 
 
-def _check_available(n: int | None, sides: Sides, mode: str) -> None:
-    """Refuse to copy more cells than there are on an axis of size n."""
-    if n is None or mode in ("zeros", "replicate"):
-        return
-    available = n - 1 if mode == "reflect" else n
-    if max(sides) > available:
-        raise ValueError(
-            f"padding_mode={mode!r} can add at most {available} cells on a side of an axis of "
-            f"size {n}. Received: {sides[0]} before and {sides[1]} after. Use less padding, or "
-            "padding_mode='replicate' or 'zeros'."
-        )
-
-
 def _pad_axis(x: Tensor, axis: int, sides: Any, mode: str) -> Tensor:
     before, after = sides
     n = x.shape[axis]
-    if not any(map(_is_symbolic, sides)):
-        _check_available(n, sides, mode)
+    if not any(map(is_symbolic, sides)):
+        check_available(n, sides, mode)
 
     def cut(start: Any, stop: Any) -> Tensor:
         index = [slice(None)] * len(x.shape)

@@ -12,21 +12,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from cnn_tf.functional import (
+from cnn_tf.arguments import (
     PADDING_MODES,
     Padding,
     Size,
-    Tensor,
-    average_pool,
     check_int,
     check_padding_mode,
     check_pooling_padding,
-    correlate,
-    max_pool,
-    output_size,
     standardize_padding,
     standardize_pair,
 )
+from cnn_tf.functional import Tensor, average_pool, correlate, max_pool, output_size
 
 Shape = tuple[int | None, ...]
 

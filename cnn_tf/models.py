@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from cnn_tf.functional import Size, check_int
+from cnn_tf.arguments import Size, check_int
 from cnn_tf.layers import AveragePooling2D, Conv2D, MaxPooling2D
 
 POOLING = {"average": AveragePooling2D, "max": MaxPooling2D}

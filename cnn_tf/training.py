@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cnn_tf.arguments import check_int
 from cnn_tf.plots import Figure, line_plot
 
 
@@ -53,7 +54,7 @@ def fit(
 
     Raises:
         ValueError: `epochs` or `batch_size` is not positive, or there are no images.
-        TypeError: `data` has no such sets, or the images are integers.
+        TypeError: `data` has no such sets, the images are integers, or a number is none.
 
     Source:
         LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
@@ -69,8 +70,7 @@ def fit(
         ['accuracy', 'loss', 'val_accuracy', 'val_loss']
     """
     for name, number in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(number, bool) or not isinstance(number, int) or number <= 0:
-            raise ValueError(f"`{name}` must be a positive int. Received: {name}={number!r}.")
+        check_int(number, name, minimum=1)
     images, labels = _images_and_labels(data, "train")
     validation = _images_and_labels(data, "validation")
 

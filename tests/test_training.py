@@ -103,9 +103,18 @@ def test_callbacks_are_called(model, stripes):
 
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size"])
-@pytest.mark.parametrize("number", [0, -1, 2.5, True, "3"])
-def test_refuses_bad_numbers(name, number, model, stripes):
-    with pytest.raises(ValueError, match=f"`{name}` must be a positive int. Received: {name}="):
+@pytest.mark.parametrize(
+    ("number", "error", "words"),
+    [
+        (0, ValueError, "at least 1"),
+        (-1, ValueError, "at least 1"),
+        (2.5, TypeError, "an integer"),
+        (True, TypeError, "an integer"),
+        ("3", TypeError, "an integer"),
+    ],
+)
+def test_refuses_bad_numbers(name, number, error, words, model, stripes):
+    with pytest.raises(error, match=f"`{name}` must be {words}. Received: "):
         fit(model, stripes, **{name: number})
 
 
