@@ -1,0 +1,75 @@
+"""What holds the project together: its metadata, its locked versions, what goes into the wheel."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def name_of(requirement):
+    return re.match(r"[\w-]+", requirement)[0]
+
+
+def test_hard_dependencies_are_keras_and_numpy():
+    assert sorted(map(name_of, PYPROJECT["dependencies"])) == ["keras", "numpy"]
+
+
+def test_back_ends_come_by_extra():
+    assert {"tensorflow", "gpu", "jax", "torch", "book", "test"} <= set(
+        PYPROJECT["optional-dependencies"]
+    )
+
+
+def test_environment_yml_installs_this_package_and_repeats_no_version():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    *conda, pip = environment["dependencies"]
+    assert [re.split("=", package)[0] for package in conda] == ["python", "pip"]
+    (install,) = pip["pip"]
+    extras = re.fullmatch(r"-e \.\[(.+)\]", install)[1].split(",")
+    assert {"tensorflow", "book", "test"} <= set(extras)
+    assert set(extras) <= set(PYPROJECT["optional-dependencies"])
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu", "uv"])
+def test_locked_versions_are_exact_and_hashed(name):
+    text = (ROOT / "requirements" / f"{name}.txt").read_text("utf-8")
+    blocks = re.split(r"\n(?=[a-z])", re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE).strip())
+    assert blocks
+    for block in blocks:
+        assert re.match(r"[\w.\[\],-]+==[\w.+]+( ;.*)? \\\n", block), block[:80]
+        assert "--hash=sha256:" in block, block[:80]
+    assert "://" not in text  # no index is written down
+
+
+def test_what_all_may_install_is_locked():
+    locked = (ROOT / "requirements" / "cpu.txt").read_text("utf-8")
+    wanted = [*PYPROJECT["dependencies"]]
+    for extra in ("cpu", "book", "test", "dev"):
+        wanted += PYPROJECT["optional-dependencies"][extra]
+    for requirement in wanted:
+        assert re.search(rf"^{name_of(requirement)}==", locked, re.MULTILINE), requirement
+
+
+@pytest.mark.parametrize("file", [".ci/run", ".github/workflows/site.yml"])
+def test_what_is_published_refuses_the_sample(file):
+    text = (ROOT / file).read_text("utf-8")
+    assert re.search(r'export CNN_TF_SAMPLE= |CNN_TF_SAMPLE: ""', text)
+
+
+def test_wheel_holds_the_package_and_nothing_else(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 200_000
+    names = zipfile.ZipFile(wheel).namelist()
+    modules = {path.name for path in (ROOT / "cnn_tf").glob("*.py")}
+    packed = {name.removeprefix("cnn_tf/") for name in names if ".dist-info/" not in name}
+    assert packed == modules | {"py.typed"}
