@@ -113,7 +113,7 @@ help:
 	@echo "make serve      build it and show it at http://localhost:$(PORT)/ (PORT=...)"
 	@echo "make test       run the tests (ARGS=... for pytest)"
 	@echo "make check      style, types, spelling, lock files"
-	@echo "make bench      what the performance page prints"
+	@echo "make bench      compare speeds with Keras and with plain loops"
 	@echo "make links      open every link in the book"
 	@echo "make install    only make .venv"
 	@echo "make lock       bring requirements/ up to date with pyproject.toml"

@@ -49,7 +49,8 @@ def _execution_key() -> str:
         f"{package.name}=={package.version}" for package in importlib.metadata.distributions()
     }
     digest.update("\n".join(sorted(packages)).encode())
-    digest.update(f"{platform.python_version()} {_source.is_sample}".encode())
+    backend = os.environ.get("KERAS_BACKEND")
+    digest.update(f"{platform.python_version()} {backend} {_source.origin}".encode())
     return digest.hexdigest()[:16]
 
 

@@ -77,6 +77,31 @@ def standardize_padding(padding: Padding) -> FullPadding:
     return standardize_sides(rows, padding), standardize_sides(columns, padding)
 
 
+def standardize_padding_mode(padding_mode: str) -> str:
+    """Refuse what is not one of `PADDING_MODES`.
+
+    Args:
+        padding_mode: What padded cells hold.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: An unknown name.
+
+    Example:
+        >>> from cnn_tf.arguments import standardize_padding_mode
+        >>> standardize_padding_mode("reflect")
+        'reflect'
+    """
+    if padding_mode not in PADDING_MODES:
+        raise ValueError(
+            f"`padding_mode` must be one of {', '.join(map(repr, PADDING_MODES))}. "
+            f"Received: padding_mode={padding_mode!r}."
+        )
+    return padding_mode
+
+
 def check_int(
     value: Any, name: str, minimum: int | None = None, message: str | None = None
 ) -> None:
@@ -130,7 +155,7 @@ def check_pooling_padding(pool_size: Sequence[int], padding: FullPadding) -> Non
             )
 
 
-def check_padding_mode(
+def check_padding_fits(
     size: Sequence[int | None],
     kernel_size: Sequence[int],
     padding: FullPadding,
@@ -152,8 +177,8 @@ def check_padding_mode(
         ValueError: Too few cells, for example three to reflect in an image of three rows.
 
     Example:
-        >>> from cnn_tf.arguments import check_padding_mode
-        >>> check_padding_mode((3, None), (5, 5), ((2, 2), (2, 2)), (1, 1), (1, 1), "reflect")
+        >>> from cnn_tf.arguments import check_padding_fits
+        >>> check_padding_fits((3, None), (5, 5), ((2, 2), (2, 2)), (1, 1), (1, 1), "reflect")
     """
     axes: Any = zip(size, kernel_size, by_axis(padding), strides, dilation_rate, strict=True)
     for n, *window in axes:

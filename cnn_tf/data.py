@@ -139,11 +139,11 @@ class FashionMNIST:
         self.validation = _split(images[held_out], labels[held_out])
         self.test = _split(test_images, test_labels)
 
-    def grid(self, n: int = 18, *, columns: int = 6) -> Figure:
-        """Draw the first pictures of `train`, each with the name of its class.
+    def grid(self, each: int = 2, *, columns: int = 5) -> Figure:
+        """Draw the first pictures of each class in `train`, with the names of the classes.
 
         Args:
-            n: Number of pictures.
+            each: Pictures of each class.
             columns: Pictures in a row.
 
         Returns:
@@ -152,8 +152,10 @@ class FashionMNIST:
         # Here and not above: to find or read the data, no other module is needed.
         from cnn_tf.plots import image_grid
 
-        names = [self.class_names[label] for label in self.train.labels[:n]]
-        return image_grid(self.train.images[:n], names, columns=columns)
+        images, labels = self.train
+        chosen = [k for label in range(10) for k in np.flatnonzero(labels == label)[:each]]
+        names = [self.class_names[label] for label in labels[chosen]]
+        return image_grid(images[chosen], names, columns=columns)
 
     def __repr__(self) -> str:
         parts = ("train", "validation", "test")

@@ -2,8 +2,9 @@
 
 The upper half of the file speaks the language of the book: one image without a batch axis,
 channels first, `X` of shape `(h, w)` or `(c_i, h, w)`. The lower half speaks the language of Keras
-layers: a batch, channels last, `x` of shape `(batch, h, w, c)`. Each function above is a change of
-axes around one below, so that there is one arithmetic and not two.
+layers: a batch, channels last, `x` of shape `(batch, h, w, c)`. What computes stands at the end:
+the definition of a cross-correlation, which the book's functions use, and a faster way for small
+images, which the tests hold against it.
 
 Everything is written in `keras.ops`: it runs on TensorFlow, JAX and PyTorch, in eager mode and
 compiled, and automatic differentiation passes through it. No built-in convolution or pooling is
@@ -18,7 +19,6 @@ import numpy as np
 from keras import ops
 
 from cnn_tf.arguments import (
-    PADDING_MODES,
     Padding,
     Size,
     axis_padding,
@@ -28,6 +28,7 @@ from cnn_tf.arguments import (
     check_pooling_padding,
     is_symbolic,
     standardize_padding,
+    standardize_padding_mode,
     standardize_pair,
     standardize_sides,
 )
@@ -447,8 +448,9 @@ def correlate(
         -> `(batch, out_h, out_w, c_o)`.
 
     Returns:
-        A tensor of the back end. Where the rows of the image are short, a NaN or an infinity in
-        `x` reaches the whole row of outputs and not only the windows that hold it.
+        A tensor of the back end. Where a row of the padded image holds no more than 192 numbers,
+        a NaN or an infinity in it makes NaNs of the whole row of outputs, not only of the windows
+        that hold it; `corr2d_multi_in_out` never does that.
 
     Raises:
         ValueError: Shapes that do not fit each other, or an unknown padding or padding mode.
@@ -512,7 +514,8 @@ def max_pool(
         x `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
 
     Returns:
-        A tensor of the back end. Where several cells tie, the gradient goes to the first one.
+        A tensor of the back end. Where several cells tie, the gradient goes to the first one. A
+        NaN loses to every number.
 
     Raises:
         ValueError: A window that does not fit, or a padding as wide as the window.
@@ -533,8 +536,7 @@ def max_pool(
         return ops.cast(max_pool(ops.cast(x, "int8"), pool_size, strides, padding), "bool")
     pool_size, strides, padding = _pooling_arguments(x, pool_size, strides, padding)
     x = pad(x, padding, value=_lowest(x.dtype))
-    # The first of equal cells wins, on every back end: `maximum` would split the gradient on some.
-    return _reduce_windows(x, pool_size, strides, lambda a, b: ops.where(a >= b, a, b))
+    return _reduce_windows(x, pool_size, strides, _first_maximum)
 
 
 def average_pool(
@@ -627,11 +629,7 @@ def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tenso
         )
     sides: Any = standardize_padding(padding)
     rows, columns = sides
-    if mode not in PADDING_MODES:
-        raise ValueError(
-            f"Unknown padding_mode. Expected one of {', '.join(map(repr, PADDING_MODES))}. "
-            f"Received: {mode!r}."
-        )
+    mode = standardize_padding_mode(mode)
     if not any(is_symbolic(cells) or cells for cells in (*rows, *columns)):
         return x
     if mode == "zeros":
@@ -817,12 +815,26 @@ def _correlate_band(
     return ops.reshape(ops.matmul(windows, band), (-1, out_h, out_w, filters))
 
 
+def _first_maximum(a: Tensor, b: Tensor) -> Tensor:
+    """The larger of a and b; a where they tie, and what is a number where the other is none.
+
+    `ops.maximum` would split the gradient of a tie on some back ends, and spread a NaN.
+    """
+    a_is_nan = a != a
+    return ops.where(ops.logical_or(b > a, a_is_nan), b, a)
+
+
 def _sum_windows(x: Tensor, size: Sequence[int], strides: Sequence[int]) -> Tensor:
-    if _has_short_rows(x):
-        # A sum is a correlation with ones, each channel with itself alone.
-        eye = np.broadcast_to(np.eye(x.shape[-1]), (*size, x.shape[-1], x.shape[-1]))
-        return _correlate_band(x, ops.convert_to_tensor(eye, dtype=x.dtype), strides)
-    return _reduce_windows(x, size, strides, ops.add)
+    if tuple(size) != tuple(strides):
+        return _reduce_windows(x, size, strides, ops.add)
+    # Windows that do not overlap are axes of their own after a change of shape.
+    (k_h, k_w), channels = size, x.shape[-1]
+    h, w = ops.shape(x)[1:3]
+    out_h, out_w = h // k_h, w // k_w
+    x = x[:, : out_h * k_h, : out_w * k_w]
+    x = ops.sum(ops.reshape(x, (-1, k_h, out_w * k_w * channels)), axis=1)
+    x = ops.sum(ops.reshape(x, (-1, k_w, channels)), axis=1)
+    return ops.reshape(x, (-1, out_h, out_w, channels))
 
 
 def _reduce_windows(

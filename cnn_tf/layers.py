@@ -13,13 +13,13 @@ import numpy as np
 from keras import ops
 
 from cnn_tf.arguments import (
-    PADDING_MODES,
     Padding,
     Size,
     check_int,
-    check_padding_mode,
+    check_padding_fits,
     check_pooling_padding,
     standardize_padding,
+    standardize_padding_mode,
     standardize_pair,
 )
 from cnn_tf.functional import Tensor, average_pool, correlate, max_pool, output_size
@@ -36,7 +36,9 @@ class _ImageLayer(keras.layers.Layer):
         return super().__call__(inputs, *args, **kwargs)
 
     def _check_inputs(self, inputs: Tensor) -> None:
-        shape = _shape(inputs)
+        self._check_rank(_shape(inputs))
+
+    def _check_rank(self, shape: Shape) -> None:
         axes = "h, w, channels" if self.data_format == "channels_last" else "channels, h, w"
         if len(shape) != 4:
             raise ValueError(
@@ -61,6 +63,7 @@ class _ImageLayer(keras.layers.Layer):
         return ops.transpose(function(ops.transpose(inputs, (0, 2, 3, 1))), (0, 3, 1, 2))
 
     def _size(self, input_shape: Shape) -> Shape:
+        self._check_rank(input_shape)
         return tuple(input_shape[1:3] if self.data_format == "channels_last" else input_shape[2:4])
 
     def _output_shape(
@@ -70,12 +73,10 @@ class _ImageLayer(keras.layers.Layer):
         channels: int | None = None,
         dilation_rate: Size = (1, 1),
     ) -> Shape:
-        input_shape = tuple(input_shape)
+        spatial = self._size(input_shape)
+        size = output_size(spatial, window, self.padding, self.strides, dilation_rate)
         last = self.data_format == "channels_last"
         channels = channels or input_shape[3 if last else 1]
-        size = output_size(
-            self._size(input_shape), window, self.padding, self.strides, dilation_rate
-        )
         return (input_shape[0], *size, channels) if last else (input_shape[0], channels, *size)
 
 
@@ -109,8 +110,8 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
         `out_h` and `out_w`.
 
     Returns:
-        The layer; called on a batch, a tensor of its compute type. A NaN in a small image may
-        reach a whole row of outputs (see `cnn_tf.functional.correlate`).
+        The layer; called on a batch, a tensor of its compute type. A NaN or an infinity
+        in a small image reaches a whole row of outputs: see `cnn_tf.functional.correlate`.
 
     Raises:
         ValueError: An argument out of its range, an input of another rank or number of channels,
@@ -179,12 +180,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
         for name in ("kernel_size", "strides", "dilation_rate"):
             setattr(self, name, standardize_pair(getattr(self, name), name))
         self.padding = standardize_padding(padding)
-        if padding_mode not in PADDING_MODES:
-            raise ValueError(
-                f"`padding_mode` must be one of {', '.join(map(repr, PADDING_MODES))}. "
-                f"Received: padding_mode={padding_mode!r}."
-            )
-        self.padding_mode = padding_mode
+        self.padding_mode = standardize_padding_mode(padding_mode)
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         """Cross-correlate the inputs with the kernel: Keras's `call` adds bias and activation."""
@@ -205,7 +201,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output; `None` stays where a size is not known."""
         window = (self.kernel_size, self.padding, self.strides, self.dilation_rate)
-        check_padding_mode(self._size(input_shape), *window, self.padding_mode)
+        check_padding_fits(self._size(input_shape), *window, self.padding_mode)
         return self._output_shape(input_shape, self.kernel_size, self.filters, self.dilation_rate)
 
     def get_config(self) -> dict[str, Any]:
@@ -326,8 +322,7 @@ class AveragePooling2D(_PoolingLayer, keras.layers.AveragePooling2D):
         `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
 
     Returns:
-        The layer; called on a batch, a tensor of its compute type. A NaN in a small image may
-        reach a whole row of outputs, of all channels.
+        The layer; called on a batch, a tensor of its compute type.
 
     Raises:
         ValueError: An argument out of its range, an input of another rank, a window larger than

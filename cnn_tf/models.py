@@ -7,7 +7,7 @@ import keras
 from cnn_tf.arguments import Size, check_int
 from cnn_tf.layers import AveragePooling2D, Conv2D, MaxPooling2D
 
-POOLING = {"average": AveragePooling2D, "max": MaxPooling2D}
+POOLING = {"avg": AveragePooling2D, "max": MaxPooling2D}
 
 
 def LeNet(  # noqa: N802 - Keras names the functions that make its models like this: VGG16, ResNet50
@@ -18,7 +18,7 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
     kernel_size: Size = 5,
     units: tuple[int, ...] = (120, 84),
     activation: Any = "sigmoid",
-    pooling: str = "average",
+    pooling: str = "avg",
     kernel_initializer: Any = "glorot_uniform",
     name: str = "lenet",
 ) -> keras.Sequential:
@@ -36,7 +36,7 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
         kernel_size: Height and width of each convolution's window, an int or a pair.
         units: Sizes of the hidden dense layers.
         activation: Non-linearity after each hidden layer, by name or as a function.
-        pooling: `"average"` or `"max"`.
+        pooling: `"avg"` or `"max"`.
         kernel_initializer: How the weights start; Xavier's (Glorot's) uniform by default.
         name: Name of the model.
 
@@ -62,7 +62,7 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
     """
     check_int(num_classes, "num_classes", minimum=1)
     if pooling not in POOLING:
-        raise ValueError(f"`pooling` must be 'average' or 'max'. Received: pooling={pooling!r}.")
+        raise ValueError(f"`pooling` must be 'avg' or 'max'. Received: pooling={pooling!r}.")
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise ValueError(
             "`input_shape` must be (height, width, channels), without the batch. Received: "
@@ -85,11 +85,12 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
                 padding="same" if block == 0 else "valid",
                 activation=activation,
                 kernel_initializer=kernel_initializer,
+                data_format="channels_last",
                 name=f"conv{block + 1}",
             )
         )
-        model.add(POOLING[pooling](2, name=f"pool{block + 1}"))
-    model.add(keras.layers.Flatten(name="flatten"))
+        model.add(POOLING[pooling](2, data_format="channels_last", name=f"pool{block + 1}"))
+    model.add(keras.layers.Flatten(data_format="channels_last", name="flatten"))
     for block, size in enumerate(units):
         model.add(
             keras.layers.Dense(

@@ -72,9 +72,7 @@ def style() -> AbstractContextManager[None]:
         >>> Figure(figure, alt="A line that rises and falls.")
         <Figure: A line that rises and falls.>
     """
-    import matplotlib as mpl
-
-    return mpl.rc_context(
+    return _matplotlib().rc_context(
         {
             "svg.fonttype": "none",  # text stays text, which can be found and read aloud
             "svg.hashsalt": "cnn_tf",  # the same drawing gives the same bytes
@@ -135,24 +133,25 @@ def image_grid(
             "image_grid expected pictures of shape (n, h, w) or (n, h, w, channels). Received: "
             f"shape {images.shape}."
         )
-    if titles and len(titles) != len(images):
+    if len(titles) not in (0, len(images)):
         raise ValueError(
             f"image_grid expected a title for each of {len(images)} pictures. "
             f"Received: {len(titles)}."
         )
-    from matplotlib.figure import Figure as Canvas
+    Canvas = _matplotlib().figure.Figure
 
+    names = titles if len(titles) else [""] * len(images)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     with style():
-        canvas = Canvas(figsize=(0.75 * columns, (0.95 if titles else 0.75) * rows))
+        canvas = Canvas(figsize=(0.75 * columns, (0.95 if len(titles) else 0.75) * rows))
         axes = canvas.subplots(rows, columns, squeeze=False).ravel()
         for axis in axes:
             axis.set_axis_off()
-        for axis, image, title in zip(axes, images, titles or [""] * len(images), strict=False):
+        for axis, image, title in zip(axes, images, names, strict=False):
             axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="none")
             axis.set_title(title, fontsize=7, pad=2)
-    listed = f": {', '.join(titles)}" if titles else ""
+    listed = f": {', '.join(titles)}" if len(titles) else ""
     return Figure(canvas, alt or f"{len(images)} pictures{listed}.")
 
 
@@ -183,9 +182,8 @@ def corr2d_plot(X: Any, K: Any, row: int = 0, column: int = 0) -> Figure:
         >>> corr2d_plot(np.arange(9).reshape(3, 3), np.arange(4).reshape(2, 2), row=1)
         <Figure: A 2×2 kernel on a 3×3 image: 3·0 + 4·1 + 6·2 + 7·3 = 37.>
     """
-    from matplotlib.figure import Figure as Canvas
-    from matplotlib.patches import Rectangle
-
+    Canvas = _matplotlib().figure.Figure
+    Rectangle = _matplotlib().patches.Rectangle
     X, K = np.asarray(X), np.asarray(K)
     Y = np.asarray(corr2d(X, K))
     if not (0 <= row < Y.shape[0] and 0 <= column < Y.shape[1]):
@@ -241,7 +239,7 @@ def line_plot(
     x_label: str,
     alt: str,
 ) -> Figure:
-    """Draw curves in panels side by side, each curve with its name at its end.
+    """Draw up to three curves in each of several panels, side by side.
 
     Args:
         panels: For each panel's title, its curves by name. A name has one colour and one kind of
@@ -257,17 +255,17 @@ def line_plot(
         A figure.
 
     Raises:
-        ValueError: A curve of another length than `x`.
+        ValueError: A curve of another length than `x`, or a fourth curve.
 
     Source:
-        Tufte (1983), *The Visual Display of Quantitative Information*, on direct labels.
+        Tufte (1983), *The Visual Display of Quantitative Information*.
 
     Example:
         >>> from cnn_tf.plots import line_plot
         >>> line_plot({"loss": {"training": [2, 1]}}, x=[1, 2], x_label="epoch", alt="It falls.")
         <Figure: It falls.>
     """
-    from matplotlib.figure import Figure as Canvas
+    Canvas = _matplotlib().figure.Figure
 
     looks = ((X_COLOR, "-", "o"), (K_COLOR, "--", "s"), (Y_COLOR, ":", "^"))
     with style():
@@ -275,6 +273,11 @@ def line_plot(
         for axis, (title, curves) in zip(
             canvas.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
         ):
+            if len(curves) > len(looks):
+                raise ValueError(
+                    f"line_plot can tell {len(looks)} curves apart. Received: {len(curves)} in "
+                    f"{title!r}. Draw them in several panels."
+                )
             for (name, values), (color, line, marker) in zip(curves.items(), looks, strict=False):
                 if len(values) != len(x):
                     raise ValueError(
@@ -323,8 +326,7 @@ def confusion_plot(
             "confusion_plot expected as many predictions as labels, in vectors. Received: shapes "
             f"{labels.shape} and {predictions.shape}."
         )
-    from matplotlib.colors import to_rgb
-    from matplotlib.figure import Figure as Canvas
+    Canvas = _matplotlib().figure.Figure
 
     n = len(class_names)
     counts = np.zeros((n, n), int)
@@ -338,7 +340,7 @@ def confusion_plot(
         # One colour, more or less transparent, never so much that the ink of a white page or of a
         # black one is lost on it.
         cells = np.empty((n, n, 4))
-        cells[..., :3] = to_rgb(X_COLOR)
+        cells[..., :3] = _matplotlib().colors.to_rgb(X_COLOR)
         cells[..., 3] = 0.75 * share / 100
         axis.imshow(cells, interpolation="none")
         for (row, column), value in np.ndenumerate(share):
@@ -350,11 +352,24 @@ def confusion_plot(
         axis.set_ylabel("truly")
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
-    alt = alt or (
-        f"{100 * np.mean(labels == predictions):.0f} % of {len(labels)} pictures are right. Most "
-        f"often, {class_names[true]} is taken for {class_names[chosen]}: {wrong.max():.0f} %."
+    worst = (
+        f" Most often, {class_names[true]} is taken for {class_names[chosen]}: {wrong.max():.0f} %."
     )
+    right = f"{100 * np.mean(labels == predictions):.0f} % of {len(labels)} pictures are right."
+    alt = alt or right + (worst if wrong.max() > 0 else "")
     return Figure(canvas, alt)
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib.colors
+        import matplotlib.figure
+        import matplotlib.patches
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"The drawings of cnn_tf need Matplotlib ({error}): pip install matplotlib"
+        ) from error
+    return matplotlib
 
 
 def _inline(svg: str, alt: str) -> str:

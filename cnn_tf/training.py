@@ -75,10 +75,11 @@ def fit(
     validation = _images_and_labels(data, "validation")
 
     if optimizer is not None or not model.compiled:
-        probabilities = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
         model.compile(
             optimizer=keras.optimizers.SGD(0.1) if optimizer is None else optimizer,
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not probabilities),
+            loss=keras.losses.SparseCategoricalCrossentropy(
+                from_logits=not _ends_in_softmax(model)
+            ),
             metrics=["accuracy"],
         )
     keras.utils.set_random_seed(seed)
@@ -255,6 +256,7 @@ def _images_and_labels(data: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
             f"such as FashionMNIST(). Received: {type(data).__name__}, whose `{name}` is no "
             "such pair."
         ) from None
+    images, labels = np.asarray(images), np.asarray(labels)
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(
             f"fit expected as many labels as images, and some. Received: {len(images)} images "
@@ -266,6 +268,13 @@ def _images_and_labels(data: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
             "them first, for example by images.astype('float32') / 255."
         )
     return images, labels
+
+
+def _ends_in_softmax(model: Any) -> bool:
+    while getattr(model, "layers", None):
+        model = model.layers[-1]
+    activation = getattr(model, "activation", None)
+    return isinstance(model, keras.layers.Softmax) or activation is keras.activations.softmax
 
 
 def _in_notebook() -> bool:

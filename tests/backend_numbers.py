@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 import cnn_tf
-from cnn_tf import functional
+from cnn_tf.arguments import PADDING_MODES
 
 LAYERS = {
     "conv": lambda: cnn_tf.Conv2D(4, (2, 3), activation="tanh"),
@@ -24,7 +24,7 @@ LAYERS = {
     "average padded": lambda: cnn_tf.AveragePooling2D(3, padding=1, count_include_pad=True),
 } | {
     f"conv {mode}": lambda mode=mode: cnn_tf.Conv2D(4, 3, padding=(1, 2), padding_mode=mode)
-    for mode in functional.PADDING_MODES
+    for mode in PADDING_MODES
 }
 LONG_ROWS = ("conv", "conv strides", "conv dilation", "average")
 

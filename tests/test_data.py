@@ -494,3 +494,12 @@ def test_sample_comes_from_the_full_data(full):
     made |= make_sample.sample_of(full.source.folder, "t10k", each=100)
     for name, content in made.items():
         assert gzip.decompress((SAMPLE / f"{name}.gz").read_bytes()) == content
+
+
+def test_grid_shows_training_pictures_of_each_class_by_name(monkeypatch):
+    monkeypatch.setenv("CNN_TF_SAMPLE", str(SAMPLE))
+    loaded = FashionMNIST(download=False)
+    figure = loaded.grid(3)
+    assert figure.svg.count("<image ") == 30
+    names = [name for name in loaded.class_names for _ in range(3)]
+    assert figure.alt == f"30 pictures: {', '.join(names)}."

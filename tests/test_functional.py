@@ -23,6 +23,7 @@ from cnn_tf import (
     output_size,
     pool2d,
 )
+from cnn_tf.arguments import PADDING_MODES
 from tests import reference
 
 X = np.arange(9.0).reshape(3, 3)
@@ -236,7 +237,7 @@ def correlations(draw):
     span = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     size = [draw(st.integers(n, n + 5)) for n in span]
     groups, depth, each = draw(st.tuples(*[st.integers(1, 3)] * 3))
-    mode = draw(st.sampled_from(functional.PADDING_MODES))
+    mode = draw(st.sampled_from(PADDING_MODES))
     padding = draw(st.sampled_from(["valid", "same", "numbers"]))
     most = min(*(n - 1 for n in size), 3)  # as many cells as each mode can add
     if padding == "same":
@@ -319,14 +320,14 @@ def test_the_length_of_a_row_chooses_the_path(width, expected, rng):
     np.testing.assert_allclose(y, reference.correlate(x, kernel), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("mode", functional.PADDING_MODES)
+@pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("padding", [((1, 0), (2, 3)), ((0, 2), (0, 0)), ((2, 2), (3, 1))])
 def test_pad_equals_numpy(mode, padding, rng):
     x = rng.normal(size=(2, 3, 4, 2))
     np.testing.assert_array_equal(functional.pad(x, padding, mode), reference.pad(x, padding, mode))
 
 
-@pytest.mark.parametrize("mode", functional.PADDING_MODES)
+@pytest.mark.parametrize("mode", PADDING_MODES)
 def test_pad_where_the_size_is_not_known(mode, rng):
     x = rng.normal(size=(2, 3, 4, 2))
     signature = [tf.TensorSpec([None, None, None, None], tf.float64)]
@@ -375,7 +376,7 @@ IMAGES, KERNEL = np.zeros((1, 5, 6, 3)), np.zeros((3, 3, 3, 2))
         (lambda: functional.max_pool(IMAGES[0], 2), ValueError, "max_pool expected a batch of images"),
         (lambda: functional.max_pool(IMAGES, 2, padding=2), ValueError, "smaller than the pooling window"),
         (lambda: functional.average_pool(IMAGES, (3, 2), padding=((0, 0), (0, 2))), ValueError, "pool_size=(3, 2), padding=((0, 0), (0, 2))"),
-        (lambda: functional.pad(IMAGES, 1, "mirror"), ValueError, "Expected one of 'zeros', 'reflect', 'symmetric', 'circular', 'replicate'. Received: 'mirror'"),
+        (lambda: functional.pad(IMAGES, 1, "mirror"), ValueError, "must be one of 'zeros', 'reflect', 'symmetric', 'circular', 'replicate'. Received: padding_mode='mirror'"),
         (lambda: functional.pad(IMAGES, 5, "reflect"), ValueError, "at most 4 cells on a side of an axis of size 5. Received: 5 before and 5 after. Use less"),
         (lambda: functional.pad(IMAGES, (0, 7), "symmetric"), ValueError, "at most 6 cells on a side of an axis of size 6"),
         (lambda: functional.pad(IMAGES, "same"), ValueError, "depends on a window. Write an int"),
@@ -385,3 +386,30 @@ IMAGES, KERNEL = np.zeros((1, 5, 6, 3)), np.zeros((3, 3, 3, 2))
 def test_bad_input(call, error, words):
     with pytest.raises(error, match=re.escape(words)):
         call()
+
+
+# --- What is not a number -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_nan_loses_a_maximum_wherever_it_stands(place):
+    x = np.array([1.0, 2.0, 3.0, 4.0], "float32")
+    x[place] = np.nan
+    y = functional.max_pool(x.reshape(1, 2, 2, 1), 2)
+    assert float(y[0, 0, 0, 0]) == np.nanmax(x)
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_an_infinity_stays_in_its_own_means(strides):
+    x = np.ones((1, 4, 6, 2), "float32")
+    x[0, 0, 0, 0] = np.inf
+    y = np.array(functional.average_pool(x, 2, strides))
+    assert y[0, 0, 0, 0] == np.inf
+    y[0, 0, 0, 0] = 1
+    np.testing.assert_array_equal(y, 1)
+
+
+def test_a_nan_stays_in_its_own_windows_of_corr2d():
+    X = np.ones((4, 6), "float32")
+    X[0, 0] = np.nan
+    assert np.isnan(np.asarray(corr2d(X, np.ones((2, 2), "float32")))).sum() == 1

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import cnn_tf
 from cnn_tf import AveragePooling2D, AvgPool2D, Conv2D, MaxPool2D, MaxPooling2D, functional
+from cnn_tf.arguments import PADDING_MODES
 from tests import reference
 
 EACH_POOLING = pytest.mark.parametrize("pooling", ["MaxPooling2D", "AveragePooling2D"])
@@ -257,7 +258,7 @@ def test_numeric_padding_equals_a_padding_layer(sides, strides):
     assert_same(values_and_gradients(ours, x), values_and_gradients(theirs, x))
 
 
-@pytest.mark.parametrize("mode", functional.PADDING_MODES)
+@pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("groups", [1, 3])
 def test_padding_modes_equal_padding_by_numpy(mode, groups, images):
     sides = ((1, 2), (3, 0))
@@ -348,7 +349,7 @@ def test_under_tf_function_with_unknown_sizes(layer, known, images):
     np.testing.assert_allclose(function(images), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", functional.PADDING_MODES)
+@pytest.mark.parametrize("mode", PADDING_MODES)
 @pytest.mark.parametrize("strides", [1, 2])
 def test_same_padding_of_a_size_unknown_while_tracing(mode, strides, images):
     layer = Conv2D(4, (4, 3), strides=strides, padding="same", padding_mode=mode)
@@ -668,3 +669,9 @@ def test_bad_input(call, error, words):
 def test_an_input_of_unknown_rank_is_refused():
     with pytest.raises(ValueError, match="unknown rank"):
         tf.function(Conv2D(2, 3)).get_concrete_function(tf.TensorSpec(None))
+
+
+@EACH_LAYER
+def test_compute_output_shape_wants_a_batch(make):
+    with pytest.raises(ValueError, match=r"Received: inputs of shape \(8, 8, 3\)"):
+        make(cnn_tf).compute_output_shape((8, 8, 3))

@@ -97,7 +97,7 @@ def test_lenet_takes_the_bytes_of_images_in_fit():
         ({"input_shape": (28, 28)}, ValueError, "(height, width, channels), without the batch"),
         ({"input_shape": 28}, ValueError, "Received: input_shape=28"),
         ({"input_shape": (4, 4, 1)}, ValueError, "Use a smaller window, more padding or a larger"),
-        ({"pooling": "mean"}, ValueError, "must be 'average' or 'max'. Received: pooling='mean'"),
+        ({"pooling": "mean"}, ValueError, "must be 'avg' or 'max'. Received: pooling='mean'"),
         ({"filters": 6}, TypeError, "Received: filters=6. For a single layer write (6,)"),
         ({"units": 84}, TypeError, "Received: units=84. For a single layer write (84,)"),
         ({"filters": (6, 0)}, ValueError, "`filters` must be at least 1"),
@@ -174,3 +174,11 @@ def test_summary_refuses(model, input_shape, error, words):
     model = model() if callable(model) else model
     with pytest.raises(error, match=re.escape(words)):
         layer_summary(model, input_shape)
+
+
+def test_lenet_is_channels_last_whatever_keras_is_set_to():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        assert LeNet().count_params() == 61_706
+    finally:
+        keras.config.set_image_data_format("channels_last")

@@ -1,6 +1,7 @@
 """The drawings: what they hold, and that a page can take them in."""
 
 import re
+import sys
 import xml.etree.ElementTree as ET
 
 import matplotlib.figure
@@ -26,6 +27,10 @@ def test_image_grid_holds_each_picture_with_its_title():
 @pytest.mark.parametrize("shape", [(2, 5, 5), (2, 5, 5, 1), (2, 5, 5, 3)])
 def test_image_grid_takes_grey_and_colour(shape):
     assert plots.image_grid(np.zeros(shape)).svg.count("<image ") == 2
+
+
+def test_image_grid_takes_an_array_of_titles():
+    assert plots.image_grid(np.zeros((2, 5, 5)), np.array(["a", "b"])).alt == "2 pictures: a, b."
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (0, 5, 5), (1, 1, 5, 5, 1)])
@@ -74,6 +79,18 @@ def test_line_plot_wants_as_many_values_as_x():
         plots.line_plot({"loss": {"training": [1, 2, 3]}}, x=[1, 2], x_label="epoch", alt="")
 
 
+def test_line_plot_refuses_what_it_could_not_tell_apart():
+    curves = {name: [1, 2] for name in "abcd"}
+    with pytest.raises(ValueError, match=r"can tell 3 curves apart\. Received: 4 in 'loss'"):
+        plots.line_plot({"loss": curves}, x=[1, 2], x_label="epoch", alt="")
+
+
+def test_says_what_to_install_where_matplotlib_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.colors", None)
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        plots.image_grid(np.zeros((2, 5, 5)))
+
+
 def test_corr2d_plot_writes_the_sum_out():
     figure = plots.corr2d_plot(np.arange(9).reshape(3, 3), np.arange(4).reshape(2, 2), 1, 0)
     assert "3·0 + 4·1 + 6·2 + 7·3 = 37" in texts(figure)
@@ -91,6 +108,10 @@ def test_confusion_plot_counts():
     figure = plots.confusion_plot(labels, predictions, ["a", "b", "c"])
     assert [text for text in texts(figure) if text.isdigit()] == ["75", "25", "50", "50", "100"]
     assert figure.alt.endswith("Most often, b is taken for c: 50 %.")
+
+
+def test_confusion_plot_where_nothing_is_wrong():
+    assert plots.confusion_plot([0, 1], [0, 1], ["a", "b"]).alt == "100 % of 2 pictures are right."
 
 
 def test_confusion_plot_wants_a_prediction_for_each_label():

@@ -69,8 +69,16 @@ def test_the_recipe_is_the_classic_one(model, stripes):
     assert model.loss.get_config()["from_logits"] is True
 
 
-def test_a_softmax_at_the_end_is_noticed(stripes):
-    layers = [keras.layers.Flatten(), keras.layers.Dense(4, activation="softmax")]
+ENDS = {
+    "activation": lambda: [keras.layers.Dense(4, activation="softmax")],
+    "layer": lambda: [keras.layers.Dense(4), keras.layers.Softmax()],
+    "nested": lambda: [keras.Sequential([keras.layers.Dense(4, activation="softmax")])],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_softmax_at_the_end_is_noticed(end, stripes):
+    layers = [keras.layers.Flatten(), *ENDS[end]()]
     model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
     fit(model, stripes, epochs=1, verbose=False)
     assert model.loss.get_config()["from_logits"] is False
@@ -128,6 +136,12 @@ def test_refuses_integer_images(model, stripes):
     stripes.train = (images > 0.5).astype("uint8"), labels
     with pytest.raises(TypeError, match=r"Received: dtype uint8 in `train`\. Convert them"):
         fit(model, stripes)
+
+
+def test_takes_lists(model, stripes):
+    stripes.train = tuple(part.tolist() for part in stripes.validation)
+    log = fit(model, stripes, epochs=1, verbose=False)
+    assert np.isfinite(log.history["loss"][0])
 
 
 def test_refuses_missing_labels(model, stripes):
