@@ -126,8 +126,6 @@ def image_grid(
         <Figure: 2 pictures: left, right.>
     """
     images = np.asarray(images)
-    if images.ndim == 4 and images.shape[-1] == 1:
-        images = images[..., 0]
     if images.ndim not in (3, 4) or len(images) == 0:
         raise ValueError(
             "image_grid expected pictures of shape (n, h, w) or (n, h, w, channels). Received: "
