@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import importlib.util
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -471,7 +472,7 @@ def full(monkeypatch):
     try:
         return FashionMNIST(download=False)
     except FileNotFoundError as error:
-        if "SHA-256" in str(error):
+        if "SHA-256" in str(error) or os.environ.get("CNN_TF_CI"):
             raise
         pytest.skip("the full data is not on this machine")
 
