@@ -196,7 +196,7 @@ def locate(folder: str | os.PathLike[str] | None = None, *, download: bool = Tru
 def _load(folder: str | os.PathLike[str] | None, download: bool) -> tuple[Source, _Arrays]:
     """Go through the places in order; return the first that has the data, with the data."""
     read, package = partial(_read, hashes=_FILES), f"Debian package {_PACKAGE}"
-    target = _keras_cache()
+    target = keras_home() / "datasets" / "fashion-mnist"  # as keras.datasets.fashion_mnist
     routes: list[tuple[Source, Callable[[Path], _Arrays]]] = [
         (Source(target, "Keras cache", False), read),
         (Source(_PACKAGE_FOLDER, package, False), read),
@@ -233,12 +233,25 @@ def _load(folder: str | os.PathLike[str] | None, download: bool) -> tuple[Source
     raise FileNotFoundError("\n".join(tried))
 
 
-def _keras_cache() -> Path:
-    """The folder in which keras.datasets.fashion_mnist keeps the same four files."""
+def keras_home() -> Path:
+    """Name the folder in which Keras keeps what it downloads, by Keras's own rule.
+
+    Returns:
+        What the environment variable `KERAS_HOME` names, or else `.keras` in the user's folder.
+
+    Source:
+        Keras's documentation of `keras.utils.get_file`.
+
+    Example:
+        >>> import os
+        >>> from cnn_tf.data import keras_home
+        >>> keras_home().name if "KERAS_HOME" not in os.environ else ".keras"
+        '.keras'
+    """
     home = os.path.expanduser("~")
-    if not os.access(home, os.W_OK):  # Keras's own rule
+    if not os.access(home, os.W_OK):
         home = "/tmp"
-    return Path(os.environ.get("KERAS_HOME") or f"{home}/.keras") / "datasets" / "fashion-mnist"
+    return Path(os.environ.get("KERAS_HOME") or f"{home}/.keras")
 
 
 def _read(folder: Path, hashes: dict[str, str]) -> _Arrays:

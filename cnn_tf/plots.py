@@ -131,26 +131,81 @@ def image_grid(
             "image_grid expected pictures of shape (n, h, w) or (n, h, w, channels). Received: "
             f"shape {images.shape}."
         )
-    if len(titles) not in (0, len(images)):
-        raise ValueError(
-            f"image_grid expected a title for each of {len(images)} pictures. "
-            f"Received: {len(titles)}."
-        )
-    Canvas = _matplotlib().figure.Figure
-
-    names = titles if len(titles) else [""] * len(images)
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
     with style():
-        canvas = Canvas(figsize=(0.75 * columns, (0.95 if len(titles) else 0.75) * rows))
-        axes = canvas.subplots(rows, columns, squeeze=False).ravel()
-        for axis in axes:
-            axis.set_axis_off()
-        for axis, image, title in zip(axes, images, names, strict=False):
+        canvas, axes = _grid(images, titles, columns, "image_grid")
+        for axis, image in zip(axes, images, strict=True):
             axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="none")
-            axis.set_title(title, fontsize=7, pad=2)
     listed = f": {', '.join(titles)}" if len(titles) else ""
     return Figure(canvas, alt or f"{len(images)} pictures{listed}.")
+
+
+def signed_grid(
+    images: Any,
+    titles: Sequence[str] = (),
+    *,
+    columns: int = 6,
+    limit: float | None = None,
+    alt: str,
+) -> Figure:
+    """Draw pictures of signed numbers, such as kernels, side by side, with one scale.
+
+    Positive is blue, negative is orange; zero is the page itself, light or dark.
+
+    Args:
+        images: The pictures.
+        titles: A title for each picture, or none.
+        columns: Pictures in a row.
+        limit: The size of the number that is drawn in full colour; by default the largest.
+        alt: What is to be seen.
+
+    Shapes:
+        images `(n, h, w)`.
+
+    Returns:
+        A figure.
+
+    Raises:
+        ValueError: No pictures, another rank, or another number of titles than of pictures.
+
+    Source:
+        Brewer (1994), *Color use guidelines for mapping and visualization*, on diverging scales.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf.plots import signed_grid
+        >>> signed_grid(np.array([[[1.0, -1.0]]]), alt="A kernel: plus at the left, minus right.")
+        <Figure: A kernel: plus at the left, minus right.>
+    """
+    images = np.asarray(images, float)
+    if images.ndim != 3 or len(images) == 0:
+        raise ValueError(
+            f"signed_grid expected pictures of shape (n, h, w). Received: shape {images.shape}."
+        )
+    limit = limit or float(abs(images).max()) or 1.0
+    with style():
+        canvas, axes = _grid(images, titles, columns, "signed_grid")
+        for axis, image in zip(axes, images, strict=True):
+            axis.imshow(_signed_colors(image / limit), interpolation="none")
+            axis.set_axis_on()
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set(visible=True, alpha=0.4)
+        foot = 0.25 / (canvas.get_figheight() + 0.25)
+        canvas.set_figheight(canvas.get_figheight() + 0.25)
+        canvas.get_layout_engine().set(rect=(0, foot, 1, 1 - foot))
+        scale = canvas.add_axes((0.35, 0.2 * foot, 0.3, 0.5 * foot))
+        scale.imshow(_signed_colors(np.linspace(-1, 1, 41)[None]), aspect="auto")
+        scale.set_axis_off()
+        for place, sign, side in ((-0.04, "−", "right"), (1.04, "", "left")):
+            scale.text(
+                place,
+                0.5,
+                f"{sign}{limit:.3g}",
+                transform=scale.transAxes,
+                ha=side,
+                va="center",
+                fontsize=8,
+            )
+    return Figure(canvas, alt)
 
 
 def corr2d_plot(X: Any, K: Any, row: int = 0, column: int = 0) -> Figure:
@@ -180,8 +235,6 @@ def corr2d_plot(X: Any, K: Any, row: int = 0, column: int = 0) -> Figure:
         >>> corr2d_plot(np.arange(9).reshape(3, 3), np.arange(4).reshape(2, 2), row=1)
         <Figure: A 2×2 kernel on a 3×3 image: 3·0 + 4·1 + 6·2 + 7·3 = 37.>
     """
-    Canvas = _matplotlib().figure.Figure
-    Rectangle = _matplotlib().patches.Rectangle
     X, K = np.asarray(X), np.asarray(K)
     Y = np.asarray(corr2d(X, K))
     if not (0 <= row < Y.shape[0] and 0 <= column < Y.shape[1]):
@@ -190,70 +243,217 @@ def corr2d_plot(X: Any, K: Any, row: int = 0, column: int = 0) -> Figure:
             f"row={row}, column={column}."
         )
     k_h, k_w = K.shape
-    window = X[row : row + k_h, column : column + k_w]
-    terms = " + ".join(f"{x:g}·{k:g}" for x, k in zip(window.flat, K.flat, strict=True))
+    under = np.s_[row : row + k_h, column : column + k_w]
+    terms = " + ".join(f"{x:g}·{k:g}" for x, k in zip(X[under].flat, K.flat, strict=True))
     total = f"{terms} = {Y[row, column]:g}"
-
-    marked = {"X": (row, column, k_h, k_w), "K": (0, 0, k_h, k_w), "Y": (row, column, 1, 1)}
-    gap = 1.0
-    with style():
-        height = max(X.shape[0], 2) + 1.3
-        canvas = Canvas(figsize=(4.8, 4.8 * height / (X.shape[1] + k_w + Y.shape[1] + 2 * gap)))
-        axis = canvas.subplots()
-        left = 0.0
-        for name, numbers, color, sign in (
-            ("X", X, X_COLOR, "⋆"),
-            ("K", K, K_COLOR, "="),
-            ("Y", Y, Y_COLOR, ""),
-        ):
-            rows, columns = numbers.shape
-            top = (X.shape[0] - rows) / 2
-            for (i, j), number in np.ndenumerate(numbers):
-                first_row, first_column, tall, wide = marked[name]
-                inside = (
-                    first_row <= i < first_row + tall and first_column <= j < first_column + wide
-                )
-                corner = (left + j, top + i)
-                axis.add_patch(
-                    Rectangle(corner, 1, 1, facecolor=color if inside else "none", alpha=0.3)
-                )
-                axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=color))
-                axis.text(corner[0] + 0.5, corner[1] + 0.5, f"{number:g}", ha="center", va="center")
-            axis.text(left + columns / 2, top - 0.35, name, color=color, ha="center", va="center")
-            left += columns
-            axis.text(left + gap / 2, X.shape[0] / 2, sign, ha="center", va="center", fontsize=14)
-            left += gap
-        axis.text((left - gap) / 2, X.shape[0] + 0.5, total, ha="center", va="center")
-        axis.set(xlim=(-0.1, left - gap + 0.1), ylim=(X.shape[0] + 0.8, -0.6), aspect="equal")
-        axis.set_axis_off()
     size = f"A {k_h}×{k_w} kernel on a {X.shape[0]}×{X.shape[1]} image"
-    return Figure(canvas, f"{size}: {total}.")
+    return cells_plot(
+        Cells(X, "X", X_COLOR, lit=under),
+        "⋆",
+        Cells(K, "K", K_COLOR, lit=...),
+        "=",
+        Cells(Y, "Y", Y_COLOR, lit=np.s_[row, column]),
+        note=total,
+        alt=f"{size}: {total}.",
+    )
 
 
-def line_plot(
-    panels: Mapping[str, Mapping[str, Sequence[float]]],
-    *,
-    x: Sequence[float],
-    x_label: str,
-    alt: str,
-) -> Figure:
-    """Draw up to three curves in each of several panels, side by side.
+class Cells:
+    """A grid of numbered squares, a part of `cells_plot`.
 
     Args:
-        panels: For each panel's title, its curves by name. A name has one colour and one kind of
-            line in all panels.
-        x: Where the values of all curves lie.
-        x_label: What x is, with its unit.
-        alt: What is to be seen.
+        values: What stands in the cells: numbers, or strings.
+        name: What stands above the grid.
+        color: The colour of the grid.
+        lit: The cells that are filled: an index expression such as `np.s_[0:2, 1:3]` (`...` for
+            all), a boolean mask, or how strongly each cell is filled, from 0 to 1.
+        dashed: The cells with a dashed edge, such as padding: an index expression or a mask.
 
     Shapes:
-        Each curve holds as many numbers as `x`.
+        values, and masks, `(h, w)`.
+
+    Raises:
+        ValueError: `values` are no matrix, or a mask has another shape.
+
+    Source:
+        Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf.plots import Cells
+        >>> Cells(np.eye(2), "K", lit=np.s_[0]).lit
+        array([[1., 1.],
+               [0., 0.]])
+    """
+
+    def __init__(
+        self,
+        values: Any,
+        name: str = "",
+        color: str = X_COLOR,
+        *,
+        lit: Any = None,
+        dashed: Any = None,
+    ) -> None:
+        self.values = np.asarray(values)
+        if self.values.ndim != 2:
+            raise ValueError(
+                f"Cells expected a matrix of values. Received: shape {self.values.shape}."
+            )
+        self.name, self.color = name, color
+        self.lit = self._strengths(lit, "lit")
+        self.dashed = self._strengths(dashed, "dashed") > 0
+
+    def _strengths(self, cells: Any, name: str) -> np.ndarray:
+        """How strongly each cell is marked, from whatever form the caller gave."""
+        strengths = np.zeros(self.values.shape)
+        if isinstance(cells, (list, np.ndarray)):
+            mask = np.asarray(cells, float)
+            if mask.shape != strengths.shape:
+                raise ValueError(
+                    f"Cells expected {name} of the shape of values, {strengths.shape}. "
+                    f"Received: shape {mask.shape}."
+                )
+            return mask
+        if cells is not None:
+            strengths[cells] = 1
+        return strengths
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in cells, without the name."""
+        return self.values.shape
+
+    def _draw(self, axis: Any, left: float, top: float) -> None:
+        Rectangle = _matplotlib().patches.Rectangle
+
+        for (i, j), value in np.ndenumerate(self.values):
+            corner = (left + j, top + i)
+            strength = 0.3 * float(self.lit[i, j])
+            axis.add_patch(Rectangle(corner, 1, 1, facecolor=self.color, alpha=strength, lw=0))
+            line = (0, (2, 2)) if self.dashed[i, j] else "-"
+            axis.add_patch(
+                Rectangle(corner, 1, 1, fill=False, edgecolor=self.color, linestyle=line)
+            )
+            text = value if isinstance(value, str) else f"{value:.4g}"
+            axis.text(corner[0] + 0.5, corner[1] + 0.5, text, ha="center", va="center")
+        if self.name:
+            axis.text(
+                left + self.size[1] / 2,
+                top - 0.35,
+                self.name,
+                color=self.color,
+                ha="center",
+                va="center",
+            )
+
+
+def cells_plot(*parts: Cells | str | Sequence[Cells], alt: str, note: str = "") -> Figure:
+    """Draw grids of numbered cells in a row, with operators between them.
+
+    One cell has the same size in all drawings.
+
+    Args:
+        parts: From left to right: a grid; a sign such as `"="`; or several grids, one below
+            another.
+        alt: What is to be seen.
+        note: A line below the drawing.
 
     Returns:
         A figure.
 
     Raises:
-        ValueError: A curve of another length than `x`, or a fourth curve.
+        ValueError: There is nothing to draw.
+
+    Source:
+        Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
+
+    Example:
+        >>> from cnn_tf.plots import Cells, Y_COLOR, cells_plot
+        >>> cells_plot(Cells([[1, 2]]), "→", Cells([[3]], color=Y_COLOR), alt="1 + 2 gives 3.")
+        <Figure: 1 + 2 gives 3.>
+    """
+    Canvas = _matplotlib().figure.Figure
+
+    if not parts:
+        raise ValueError("cells_plot expected something to draw. Received: no parts.")
+    inch, gap, head = 0.42, 0.5, 0.7  # a cell; the rest in cells: between parts, for a name
+    columns: list[str | list[Cells]] = [
+        part if isinstance(part, str) else [part] if isinstance(part, Cells) else list(part)
+        for part in parts
+    ]
+
+    def tall(column: str | list[Cells]) -> float:
+        if isinstance(column, str):
+            return 1.0
+        return sum(grid.size[0] + (head if grid.name else gap) for grid in column)
+
+    def wide(column: str | list[Cells]) -> float:
+        if isinstance(column, str):
+            return max(0.35 * len(column), 0.3)
+        return max(grid.size[1] for grid in column)
+
+    height = max(tall(column) for column in columns)
+    width = sum(wide(column) + gap for column in columns) - gap
+    foot = 1.0 if note else 0.1
+    # The note may be wider than the grids: a letter takes about a sixth of a cell.
+    drawn = max(width, 0.19 * len(note)) + 0.2
+    with style():
+        canvas = Canvas(figsize=(inch * drawn, inch * (height + foot)))
+        canvas.set_layout_engine("none")
+        axis = canvas.add_axes((0, 0, 1, 1))
+        left = 0.0
+        for column in columns:
+            if isinstance(column, str):
+                axis.text(
+                    left + wide(column) / 2,
+                    height / 2 + head / 2,
+                    column,
+                    ha="center",
+                    va="center",
+                    fontsize=14,
+                )
+            else:
+                top = (height - tall(column)) / 2
+                for grid in column:
+                    top += head if grid.name else gap
+                    grid._draw(axis, left + (wide(column) - grid.size[1]) / 2, top)
+                    top += grid.size[0]
+            left += wide(column) + gap
+        axis.text(width / 2, height + 0.55, note, ha="center", va="center")
+        middle = width / 2
+        axis.set(xlim=(middle - drawn / 2, middle + drawn / 2), ylim=(height + foot, 0))
+        axis.set_axis_off()
+    return Figure(canvas, alt)
+
+
+def line_plot(
+    panels: Mapping[str, Mapping[str, Any]],
+    *,
+    x: Sequence[float],
+    x_label: str,
+    alt: str,
+    log: str = "",
+) -> Figure:
+    """Draw up to three curves in each of several panels, side by side.
+
+    Args:
+        panels: For each panel's title, its curves by name. A name has one colour and one kind of
+            line in all panels. A curve that was measured several times is drawn as its mean,
+            within a band from the least to the greatest.
+        x: Where the values of all curves lie.
+        x_label: What x is, with its unit.
+        alt: What is to be seen.
+        log: The axes with a logarithmic scale: `""`, `"x"`, `"y"` or `"xy"`.
+
+    Shapes:
+        x `(n,)`; each curve `(n,)` or `(repeats, n)`.
+
+    Returns:
+        A figure.
+
+    Raises:
+        ValueError: A curve of another length than `x`, a fourth curve, or other axes.
 
     Source:
         Tufte (1983), *The Visual Display of Quantitative Information*.
@@ -265,9 +465,11 @@ def line_plot(
     """
     Canvas = _matplotlib().figure.Figure
 
+    if log not in ("", "x", "y", "xy"):
+        raise ValueError(f'line_plot expected log to be "", "x", "y" or "xy". Received: {log!r}.')
     looks = ((X_COLOR, "-", "o"), (K_COLOR, "--", "s"), (Y_COLOR, ":", "^"))
     with style():
-        canvas = Canvas(figsize=(2.9 * len(panels), 2.4))
+        canvas = Canvas(figsize=(2.9 * len(panels), 2.4) if len(panels) > 1 else (4.2, 2.6))
         for axis, (title, curves) in zip(
             canvas.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
         ):
@@ -277,16 +479,83 @@ def line_plot(
                     f"{title!r}. Draw them in several panels."
                 )
             for (name, values), (color, line, marker) in zip(curves.items(), looks, strict=False):
-                if len(values) != len(x):
+                values = np.asarray(values, float)
+                if values.ndim not in (1, 2) or values.shape[-1] != len(x):
                     raise ValueError(
                         f"line_plot expected {len(x)} values in {name!r} of {title!r}. "
-                        f"Received: {len(values)}."
+                        f"Received: shape {values.shape}."
                     )
-                axis.plot(x, values, line, color=color, marker=marker, markersize=3.5, label=name)
+                repeats = np.atleast_2d(values)
+                if len(repeats) > 1:
+                    axis.fill_between(
+                        x, repeats.min(axis=0), repeats.max(axis=0), color=color, alpha=0.2, lw=0
+                    )
+                mark = marker if len(x) <= 40 else ""
+                axis.plot(
+                    x,
+                    repeats.mean(axis=0),
+                    line,
+                    color=color,
+                    marker=mark,
+                    markersize=3.5,
+                    label=name,
+                )
             axis.set_title(title)
             axis.set_xlabel(x_label)
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            if "x" in log:
+                axis.set_xscale("log")
+                if len(x) <= 8:  # few enough to be read: the values themselves
+                    axis.set_xticks(x, [f"{place:g}" for place in x])
+                    axis.set_xticks([], minor=True)
+            elif all(float(place).is_integer() for place in x):
+                axis.xaxis.get_major_locator().set_params(integer=True)
+            if "y" in log:
+                axis.set_yscale("log")
             axis.legend(fontsize=9)
+    return Figure(canvas, alt)
+
+
+def dot_plot(rows: Mapping[str, Sequence[float]], *, x_label: str, alt: str) -> Figure:
+    """Draw repeated measurements: a row for each thing measured, a dot for each time.
+
+    Args:
+        rows: The measurements by name, from top to bottom.
+        x_label: What was measured, with its unit.
+        alt: What is to be seen.
+
+    Returns:
+        A figure: the dots, and an upright bar at each row's mean.
+
+    Raises:
+        ValueError: A row without a measurement, or no rows.
+
+    Source:
+        Cleveland (1985), *The Elements of Graphing Data*, on dot plots.
+
+    Example:
+        >>> from cnn_tf.plots import dot_plot
+        >>> dot_plot({"old": [0.7], "new": [0.8, 0.9]}, x_label="accuracy", alt="New wins.")
+        <Figure: New wins.>
+    """
+    Canvas = _matplotlib().figure.Figure
+
+    if not rows or not all(len(values) for values in rows.values()):
+        raise ValueError(
+            "dot_plot expected measurements in each row. Received: "
+            f"{ {name: len(values) for name, values in rows.items()} }."
+        )
+    with style():
+        canvas = Canvas(figsize=(5.2, 0.7 + 0.3 * len(rows)))
+        axis = canvas.subplots()
+        for place, values in enumerate(rows.values()):
+            axis.axhline(place, color=_INK, alpha=0.15, linewidth=0.8)
+            axis.plot(values, [place] * len(values), "o", color=X_COLOR, alpha=0.8, markersize=5)
+            axis.plot(np.mean(values), place, "|", color=K_COLOR, markersize=14, markeredgewidth=2)
+        axis.set_yticks(range(len(rows)), list(rows))
+        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.set_xlabel(x_label)
+        axis.tick_params(axis="y", length=0)
+        axis.spines["left"].set_visible(False)
     return Figure(canvas, alt)
 
 
@@ -356,6 +625,41 @@ def confusion_plot(
     right = f"{100 * np.mean(labels == predictions):.0f} % of {len(labels)} pictures are right."
     alt = alt or right + (worst if wrong.max() > 0 else "")
     return Figure(canvas, alt)
+
+
+def _grid(
+    images: Any, titles: Sequence[str], columns: int, caller: str
+) -> tuple[Any, Sequence[Any]]:
+    """A canvas with bare, titled axes for each picture."""
+    if len(titles) not in (0, len(images)):
+        raise ValueError(
+            f"{caller} expected a title for each of {len(images)} pictures. "
+            f"Received: {len(titles)}."
+        )
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    wide = min(max(0.75, 4.5 / columns), 2.4)
+    high = wide * images.shape[1] / images.shape[2]
+    canvas = _matplotlib().figure.Figure(
+        figsize=(wide * columns, (high + 0.2 * bool(len(titles))) * rows)
+    )
+    axes = canvas.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, title in zip(axes, titles, strict=False):
+        axis.set_title(title, fontsize=7, pad=2)
+    return canvas, axes[: len(images)]
+
+
+def _signed_colors(values: np.ndarray) -> np.ndarray:
+    """Numbers from -1 to 1 as colours that leave the page free at zero."""
+    colors = _matplotlib().colors
+    cells = np.empty((*values.shape, 4))
+    cells[..., :3] = np.where(
+        (values >= 0)[..., None], colors.to_rgb(X_COLOR), colors.to_rgb(K_COLOR)
+    )
+    cells[..., 3] = np.minimum(abs(values), 1)
+    return cells
 
 
 def _matplotlib() -> Any:

@@ -169,7 +169,7 @@ def test_empty_environment_variable_names_no_folder(files, cache, monkeypatch):
 
 def test_cache_is_the_one_keras_uses():
     config = pytest.importorskip("keras.src.backend.config")
-    assert data._keras_cache() == Path(config.keras_home(), "datasets", "fashion-mnist")
+    assert data.keras_home() == Path(config.keras_home())
 
 
 def test_nothing_found_is_one_error_with_all_that_was_tried(tmp_path, files, cache):

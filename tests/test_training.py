@@ -187,3 +187,93 @@ def test_the_package_is_imported_without_matplotlib_and_ipython():
     hide = "import sys; sys.modules.update(matplotlib=None, IPython=None); import cnn_tf"
     done = subprocess.run([sys.executable, "-c", hide], stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNN_TF_CACHE", str(tmp_path / "trained"))
+    return tmp_path / "trained"
+
+
+def trained_net(stripes, *, dropout=0.5, **settings):
+    """A net with state of every kind: weights, an optimizer's, a dropout's random numbers."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(dropout),
+            keras.layers.Dense(4),
+        ]
+    )
+    settings = {"epochs": 2, "optimizer": "adam", "verbose": False, "cache": True} | settings
+    return model, fit(model, stripes, **settings)
+
+
+def state(model):
+    variables = [*model.variables, *model.optimizer.variables]
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def test_the_same_training_is_read_back(stripes, cache):
+    model, log = trained_net(stripes)
+    again, read = trained_net(stripes)
+    assert (log.from_cache, read.from_cache) == (False, True)
+    for name in ("history", "epoch", "seconds", "device"):
+        assert getattr(read, name) == getattr(log, name)
+    for kept, value in zip(state(again), state(model), strict=True):
+        np.testing.assert_array_equal(kept, value)
+    assert read.model is again
+    assert ", earlier; accuracy" in repr(read)
+    assert [path.suffix for path in cache.iterdir()] == [".npz"]  # no half-written file is left
+
+
+def test_a_cache_does_not_change_a_training(stripes, cache):
+    plain, cached = trained_net(stripes, cache=False)[0], trained_net(stripes)[0]
+    for ours, theirs in zip(plain.get_weights(), cached.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"epochs": 3},
+        {"batch_size": 64},
+        {"seed": 1},
+        {"dropout": 0.25},
+        {"optimizer": keras.optimizers.Adam(0.01)},
+    ],
+    ids=str,
+)
+def test_another_training_is_not_read_back(stripes, cache, other):
+    trained_net(stripes)
+    if isinstance(other.get("optimizer"), keras.optimizers.Optimizer):
+        other = {"optimizer": keras.optimizers.Adam(0.01)}  # an optimizer belongs to one model
+    assert not trained_net(stripes, **other)[1].from_cache
+
+
+def test_other_data_are_not_read_back(stripes, cache):
+    trained_net(stripes)
+    stripes.validation[0][0, 0, 0, 0] += 1
+    assert not trained_net(stripes)[1].from_cache
+
+
+def test_first_weights_decide_too(stripes, cache):
+    for seed, known in ((1, False), (2, False), (1, True)):
+        keras.utils.set_random_seed(seed)
+        model = LeNet(4, input_shape=(28, 28, 1), filters=(2, 2), units=(4,))
+        assert fit(model, stripes, 1, verbose=False, cache=True).from_cache is known
+
+
+def test_a_cached_training_takes_no_callbacks(model, stripes, cache):
+    with pytest.raises(ValueError, match=r"no callbacks with cache=True.*Received: 1"):
+        fit(model, stripes, callbacks=[keras.callbacks.TerminateOnNaN()], cache=True)
+
+
+def test_a_finished_training_goes_on_after_it_was_read_back(stripes, cache):
+    model, _ = trained_net(stripes)
+    again, _ = trained_net(stripes)
+    for net in (model, again):
+        fit(net, stripes, epochs=1, verbose=False)
+    for kept, value in zip(state(again), state(model), strict=True):
+        np.testing.assert_array_equal(kept, value)
