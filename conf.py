@@ -21,7 +21,15 @@ release = version = _project["version"]
 author = ", ".join(person["name"] for person in _project["authors"])
 copyright = f"{author}. Text CC BY 4.0, code MIT"
 
-extensions = ["myst_nb", "sphinx_copybutton", "mathml"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinxcontrib.bibtex",
+    "mathml",
+    "solutions",
+]
 exclude_patterns = ["_extensions", "sample"]
 
 # --- The data: found or fetched before any page runs ----------------------------------------------
@@ -38,6 +46,8 @@ print(f"Fashion-MNIST: {_source.origin}, {_source.folder}")
 # For the kernels, which inherit them: TensorFlow's log is not part of a page.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+# Where fit(cache=True) keeps what several pages share; `make clean` deletes it.
+os.environ.setdefault("CNN_TF_CACHE", str(ROOT / "_build" / "trained"))
 
 
 def _execution_key() -> str:
@@ -65,6 +75,16 @@ nb_output_stderr = "remove" if _has_cuda else "remove-warn"
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+numfig = True
+bibtex_bibfiles = ["book/references.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+
+# The docstrings of the package: Google's style, and `code` in backticks as in Markdown.
+default_role = "code"
+napoleon_custom_sections = ["Shapes", "Source"]
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
 
 # --- The site -------------------------------------------------------------------------------------
 
