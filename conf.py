@@ -89,6 +89,7 @@ autodoc_member_order = "bysource"
 # --- The site -------------------------------------------------------------------------------------
 
 html_theme = "furo"
+pygments_dark_style = "a11y-high-contrast-dark"
 html_title = "Convolutional networks"
 html_static_path = ["book/_static"]
 html_css_files = ["book.css"]

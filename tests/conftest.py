@@ -1,6 +1,8 @@
 """Settings that all tests share."""
 
 import os
+import subprocess
+from pathlib import Path
 
 # Before TensorFlow is imported: its start-up log is not about us.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,9 +19,22 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("cnn_tf")
 
 
+ROOT = Path(__file__).parent.parent
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The site, built by the command of the README: a moment's work when nothing has changed."""
+    done = subprocess.run(
+        ["make", "book"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    return ROOT / "_build" / "html"
 
 
 def pytest_configure(config):

@@ -42,8 +42,8 @@ class Project:
         shutil.copytree(ROOT / "cnn_tf", folder / "cnn_tf")
         for name in ("_extensions", "_static"):
             shutil.copytree(ROOT / "book" / name, folder / "book" / name)
-        for name in ("conf.py", "pyproject.toml"):
-            shutil.copy(ROOT / name, folder)
+        for name in ("conf.py", "pyproject.toml", "book/references.bib"):
+            shutil.copy(ROOT / name, folder / name)
         (folder / "site-packages").mkdir()
         self.write_cell("print(first + 1)")
 

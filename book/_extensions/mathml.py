@@ -10,6 +10,7 @@ from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 # The LaTeX source goes along as an annotation: it can be read by tools, and copied.
@@ -34,7 +35,7 @@ def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
     anchor = f' id="{node["ids"][0]}"' if node["ids"] else ""
     self.body.append(f'<div class="equation"{anchor} tabindex="0">{_mathml(node, display=True)}')
     if node["number"]:
-        self.body.append(f'<span class="eqno">({node["number"]})')
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
         self.body.append("</span>")
     self.body.append("</div>\n")
