@@ -46,6 +46,7 @@ check: install lock-check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(PY) -m codespell_lib
+	$(PY) -m pytest -q tests/test_links.py
 
 bench: install
 	$(PY) -m benchmarks $(ARGS)
@@ -112,7 +113,7 @@ help:
 	@echo "make book       build the site in _build/html (the default)"
 	@echo "make serve      build it and show it at http://localhost:$(PORT)/ (PORT=...)"
 	@echo "make test       run the tests (ARGS=... for pytest)"
-	@echo "make check      style, types, spelling, lock files"
+	@echo "make check      style, types, spelling, lock files, links within the project"
 	@echo "make bench      compare speeds with Keras and with plain loops"
 	@echo "make links      open every link in the book"
 	@echo "make install    only make .venv"

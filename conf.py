@@ -29,6 +29,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "mathml",
     "solutions",
+    "api",
 ]
 exclude_patterns = ["_extensions", "sample"]
 
@@ -82,9 +83,18 @@ bibtex_reference_style = "author_year"
 
 # The docstrings of the package: Google's style, and `code` in backticks as in Markdown.
 default_role = "code"
-napoleon_custom_sections = ["Shapes", "Source"]
+# "Returns" among them: Napoleon would take what stands before a colon for a type.
+napoleon_custom_sections = ["Shapes", "Returns", "Source"]
+napoleon_attr_annotations = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+add_function_parentheses = False
+python_maximum_signature_line_length = 60
+
+# Copied code is code that runs: without the prompts of the examples.
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
 
 # --- The site -------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ _Arrays = list[NDArray[np.uint8]]  # in the order of _FILES
 
 
 class Split(NamedTuple):
-    """Images, float32 (n, 28, 28, 1) in [0, 1], and their labels, int64 (n,) in 0..9."""
+    """Images, float32 `(n, 28, 28, 1)` in [0, 1], and their labels, int64 `(n,)` in 0..9."""
 
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -78,13 +78,13 @@ class FashionMNIST:
     set in its own order. Choose by `validation`; look at `test` once, at the end.
 
     Args:
-        folder: Folder with the four `.gz` files; if None, the search of `locate` begins without.
+        folder: Folder with the four `.gz` files, the first place to look; see `locate`.
         validation_split: Share of the official training images held out, between 0 and 1.
         seed: Seed of the shuffle.
         download: Whether the files may be fetched when no folder has them.
 
     Shapes:
-        Each part is a `Split`: images (n, 28, 28, 1) and labels (n,), where n is by default 50,000
+        Each part is a `Split`: images `(n, 28, 28, 1)` and labels `(n,)`, n by default 50,000
         in `train`, 10,000 in `validation` and 10,000 in `test`.
 
     Returns:

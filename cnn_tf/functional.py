@@ -240,9 +240,10 @@ def corr2d_multi_in_out_1x1(X: Tensor, K: Tensor) -> Tensor:
 def pool2d(X: Tensor, pool_size: Size, mode: str = "max") -> Tensor:
     r"""Pool one image: the maximum or the mean of each window, the window moving cell by cell.
 
-    $$Y_{i,j} = \max_{0 \le a < p_h,\; 0 \le b < p_w} X_{i+a,\,j+b}$$
+    $$Y_{i,j} = \max_{0 \le a < k_h,\; 0 \le b < k_w} X_{i+a,\,j+b}$$
 
-    and the mean over the same cells for `mode="avg"`. Channels are pooled each by itself.
+    with `pool_size` $(k_h, k_w)$, and the mean over the same cells for `mode="avg"`. Channels are
+    pooled each by itself.
 
     Args:
         X: The image, an array or tensor.
@@ -250,7 +251,7 @@ def pool2d(X: Tensor, pool_size: Size, mode: str = "max") -> Tensor:
         mode: `"max"` or `"avg"`.
 
     Shapes:
-        X `(n_h, n_w)` -> `(n_h - p_h + 1, n_w - p_w + 1)`, or the same with channels in front.
+        X `(n_h, n_w)` -> `(n_h - k_h + 1, n_w - k_w + 1)`, or the same with channels in front.
 
     Returns:
         A tensor of the back end. Means of integers are floats.

@@ -91,8 +91,9 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
 
     $$Y_{n,i,j,d} = b_d + \sum_{a,b,c} K_{a,b,c,d}\, X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
 
-    for the padded input $X$. A drop-in for `keras.layers.Conv2D`: the arguments that are not
-    explained here mean what they mean there, and the weights have the same names and shapes.
+    for the padded input $X$, without dilation and groups. A drop-in for `keras.layers.Conv2D`:
+    the arguments that are not explained here mean what they mean there, and the weights have the
+    same names and shapes.
 
     Args:
         filters: Number of output channels.
@@ -244,9 +245,10 @@ class _PoolingLayer(_ImageLayer):
 class MaxPooling2D(_PoolingLayer, keras.layers.MaxPooling2D):
     r"""Max pooling layer with padding by number, its arithmetic written out.
 
-    $$Y_{n,i,j,c} = \max_{0 \le a < p_h,\; 0 \le b < p_w} X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
+    $$Y_{n,i,j,c} = \max_{0 \le a < k_h,\; 0 \le b < k_w} X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
 
-    A drop-in for `keras.layers.MaxPooling2D`, also called `MaxPool2D`.
+    for the padded input $X$ and `pool_size` $(k_h, k_w)$. A drop-in for
+    `keras.layers.MaxPooling2D`, also called `MaxPool2D`.
 
     Args:
         pool_size: Height and width of the window, an int or a pair.
@@ -304,10 +306,12 @@ class MaxPooling2D(_PoolingLayer, keras.layers.MaxPooling2D):
 class AveragePooling2D(_PoolingLayer, keras.layers.AveragePooling2D):
     r"""Average pooling layer with padding by number, its arithmetic written out.
 
-    $$Y_{n,i,j,c} = \frac{1}{p_h p_w} \sum_{a=0}^{p_h-1} \sum_{b=0}^{p_w-1}
+    $$Y_{n,i,j,c} = \frac{1}{k_h k_w} \sum_{a=0}^{k_h-1} \sum_{b=0}^{k_w-1}
       X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
 
-    A drop-in for `keras.layers.AveragePooling2D`, also called `AvgPool2D`.
+    for `pool_size` $(k_h, k_w)$; a window that reaches into the padding is divided by the number
+    of its cells that lie in the input, unless `count_include_pad`. A drop-in for
+    `keras.layers.AveragePooling2D`, also called `AvgPool2D`.
 
     Args:
         pool_size: Height and width of the window, an int or a pair.
