@@ -1,0 +1,216 @@
+"""The book: what each page must hold, read from its source and from what its cells put out."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BOOK = ROOT / "book"
+EXECUTED = ROOT / "_build" / "jupyter_execute"
+# The sections in their order, with the number of their exercises.
+SECTIONS = {
+    "from-dense-layers": 7,
+    "images": 4,
+    "padding-and-stride": 6,
+    "channels": 7,
+    "pooling": 7,
+    "lenet": 5,
+}
+CHAPTER = [*SECTIONS, "atoms"]
+
+CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+EXERCISE = re.compile(r"^```\{exercise\} (.+)\n:label: (\S+)$", re.MULTILINE)
+SOLUTION = re.compile(
+    r"^```\{solution-start\} (\S+)\n:label: (\S+)\n```$(.*?)^```\{solution-end\}\n```$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def source(page):
+    return (BOOK / f"{page}.md").read_text("utf-8")
+
+
+def cells(text):
+    return [found[1] for found in CELL.finditer(text)]
+
+
+def is_bookkeeping(cell):
+    return "remove-cell" in cell
+
+
+# --- The form of a page ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", CHAPTER)
+def test_a_page_says_what_it_is_and_what_remains(page):
+    text = source(page)
+    assert ":::{admonition} What this page is\n" in text
+    for promise in ("**You will** ", "**You will learn** ", "**You need** "):
+        assert promise in text
+    assert ":::{admonition} To take away\n:class: tip\n" in text
+    assert "\n## Further reading\n" in text
+    assert text.count("{cite") >= 3
+
+
+@pytest.mark.parametrize("page", CHAPTER)
+def test_a_self_test_has_answers_that_unfold(page):
+    questions = source(page).split("\n## Check yourself\n")[1].split("\n## ")[0]
+    answers = re.findall(r"^:::\{admonition\} Answer\n:collapsible: closed\n\n\S", questions, re.M)
+    asked = re.findall(r"^\*\*\d\.?\*\*", questions, re.M)
+    assert len(answers) == len(asked) >= (2 if page == "atoms" else 4)
+
+
+@pytest.mark.parametrize("page", CHAPTER)
+def test_a_page_is_not_longer_than_a_sitting(page):
+    main = [cell for cell in cells(SOLUTION.sub("", source(page))) if not is_bookkeeping(cell)]
+    assert 8 <= len(main) <= 30
+
+
+@pytest.mark.parametrize("page", CHAPTER)
+def test_a_page_checks_what_it_says(page):
+    checks = [cell for cell in cells(SOLUTION.sub("", source(page))) if "assert " in cell]
+    assert len(checks) >= 5
+
+
+@pytest.mark.parametrize("page", CHAPTER)
+def test_each_figure_has_a_name_a_caption_and_is_spoken_of(page):
+    text = source(page)
+    names = re.findall(r"^    name: (\S+)$", text, re.M)
+    assert len(names) == len(set(names)) >= 3
+    assert (
+        text.count("\n  figure:\n") == len(names) == len(re.findall(r"^    caption: ", text, re.M))
+    )
+    for name in names:
+        assert f"{{numref}}`{name}`" in text, name
+
+
+@pytest.mark.parametrize("page", CHAPTER)
+def test_each_equation_with_a_number_is_spoken_of(page):
+    text = source(page)
+    for label in re.findall(r"^:label: (eq-\S+)$", text, re.M):
+        assert f"{{eq}}`{label}`" in text, label
+
+
+# --- Exercises ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("page", "number"), SECTIONS.items())
+def test_a_section_has_its_exercises_each_with_one_solution(page, number):
+    text = source(page)
+    exercises = EXERCISE.findall(text)
+    solutions = [(found[1], found[2]) for found in SOLUTION.finditer(text)]
+    assert len(exercises) == number
+    labels = [label for _, label in exercises]
+    assert [solved for solved, _ in solutions] == labels  # one for each, in their order
+    assert [label for _, label in solutions] == [f"{label}-solution" for label in labels]
+
+
+def test_the_chapter_has_36_exercises():
+    assert sum(SECTIONS.values()) == 36
+
+
+@pytest.mark.parametrize("page", SECTIONS)
+def test_each_exercise_says_how_hard_it_is(page):
+    for title, label in EXERCISE.findall(source(page)):
+        assert re.fullmatch(r".+ · (easy|medium|hard)", title), label
+
+
+@pytest.mark.parametrize("page", SECTIONS)
+def test_each_solution_runs_and_checks_itself(page):
+    for solution in SOLUTION.finditer(source(page)):
+        assert any("assert " in cell for cell in cells(solution[3])), solution[1]
+
+
+# --- What the cells put out -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outputs(site):
+    """What a reader of each page sees below its cells, as one text."""
+
+    def visible(page):
+        notebook = json.loads((EXECUTED / f"{page}.ipynb").read_text("utf-8"))
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code" and "remove-cell" not in cell["metadata"].get(
+                "tags", []
+            ):
+                for output in cell["outputs"]:
+                    data = output.get("data", {})
+                    yield "".join(output.get("text", data.get("text/plain", "")))
+
+    return {page: "\n".join(visible(page)) for page in CHAPTER}
+
+
+# The numbers that the chapter is about. White space stands for any white space.
+NUMBERS = {
+    "from-dense-layers": [
+        "1,000,000,000",  # a dense layer on a megapixel, 1,000 hidden units
+        "100,000,000",
+        "1,000,000,000,000",  # a dense layer from image to image
+        "3,996,001",  # (2·1000 - 1)², the 4·10⁶ weights of the translation-invariant one
+    ],
+    "images": [
+        "[[19 25] [37 43]]",
+        "[ 0 1 0 0 0 -1 0]",
+        "0·0 + 1·1 + 3·2 + 4·3 = 19",
+    ],
+    "padding-and-stride": [
+        "[[ 0 3 8 4] [ 9 19 25 10] [21 37 43 16] [ 6 7 8 0]]",
+        "(8, 8)",
+        "(4, 4)",
+        "(2, 2)",
+        "(2, 1)",
+        "200",
+    ],
+    "channels": [
+        "[[ 56 72] [104 120]]",
+        "[[ 76 100] [148 172]]",
+        "[[ 96 128] [192 224]]",
+        "53,687,091,200",
+    ],
+    "pooling": [
+        "[[4 5] [7 8]]",
+        "[[2 3] [5 6]]",
+        "[[10]]",
+        "[[ 5 7] [13 15]]",
+        "[[ 6 8] [14 16]]",
+    ],
+    "lenet": [
+        "28 × 28 × 6",
+        "14 × 14 × 6",
+        "10 × 10 × 16",
+        "5 × 5 × 16",
+        "400",
+        "120",
+        "84",
+        "61,706",
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "number"), [(page, number) for page in NUMBERS for number in NUMBERS[page]]
+)
+def test_the_cells_put_out_the_numbers_of_the_chapter(page, number, outputs):
+    # Digits may carry a point or not: arrays of floats print "19." for 19.
+    def plain(text):
+        return " ".join(re.sub(r"(\d)\.0*(?=[\s\]),]|$)", r"\1", text).split())
+
+    found = plain(outputs[page]).replace("[ ", "[")
+    assert plain(number).replace("[ ", "[") in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", CHAPTER)
+def test_each_figure_has_an_alternative_text(page, site):
+    html = (site / f"{page}.html").read_text("utf-8")
+    figures = re.findall(r'<figure class="[^"]*" id="(fig-[^"]+)">(.*?)</figure>', html, re.DOTALL)
+    assert len(figures) == source(page).count("\n  figure:\n")
+    for name, figure in figures:
+        alt = re.search(r'role="img" aria-label="([^"]*)"', figure)
+        assert alt, name
+        assert len(alt[1]) > 20, name
+        assert '<span class="caption-number">' in figure, name
