@@ -77,7 +77,7 @@ def test_a_page_checks_what_it_says(page):
 @pytest.mark.parametrize("page", CHAPTER)
 def test_each_figure_has_a_name_a_caption_and_is_spoken_of(page):
     text = source(page)
-    names = re.findall(r"^    name: (\S+)$", text, re.M)
+    names = re.findall(r"^    name: (fig-\S+)$", text, re.M)
     assert len(names) == len(set(names)) >= 3
     assert (
         text.count("\n  figure:\n") == len(names) == len(re.findall(r"^    caption: ", text, re.M))

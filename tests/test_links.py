@@ -15,7 +15,7 @@ PAGES = sorted(BOOK.glob("*.md"))
 TEXTS = [*sorted(ROOT.glob("*.md")), *PAGES]
 
 FENCED = re.compile(r"^(```+|:::+)\{code-cell\}.*?^\1$|^```\w*\n.*?^```$", re.DOTALL | re.MULTILINE)
-LABEL = re.compile(r"^:label: (\S+)$|^    name: (\S+)$|^\(([\w-]+)\)=$", re.MULTILINE)
+LABEL = re.compile(r"^:label: (\S+)$|^    name: (fig-\S+)$|^\(([\w-]+)\)=$", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
