@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 PAGES = sorted(path.stem for path in (ROOT / "book").glob("*.md"))
+WORDS_ONLY = {"api", "bibliography", "glossary"}
 # Flags for a machine with no screen and no way out, where Chromium must not try to call home.
 FLAGS = [
     f"--{flag}"
@@ -82,6 +83,7 @@ def page(request, chromium):
 @pytest.mark.parametrize("name", PAGES)
 def test_page(name, page, address):
     page.goto(f"{address}{name}.html", wait_until="networkidle")
+    page.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
     page.screenshot(path=SCREENSHOTS / f"{name}-{page.look}.png", full_page=True)
 
     assert page.problems == []
@@ -91,7 +93,7 @@ def test_page(name, page, address):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # Each drawing says what is to be seen on it.
     drawings = page.locator("div.figure svg")
-    assert drawings.count() >= 1
+    assert drawings.count() >= (0 if name in WORDS_ONLY else 1)
     for drawing in drawings.all():
         assert len(drawing.get_attribute("aria-label")) > 10
         assert drawing.bounding_box()["width"] > 100
@@ -113,19 +115,20 @@ def test_formulas_are_drawn_by_the_browser_in_our_font(page, address):
 
 
 def test_search_finds_the_page(page, address):
-    page.goto(f"{address}search.html?q=confusion")
+    page.goto(f"{address}search.html?q=plateau")
     page.locator("ul.search li a", has_text="LeNet").wait_for(timeout=10_000)
 
 
 def test_lenet_page_reports_a_whole_training(site):
     html = (site / "lenet.html").read_text("utf-8")
     text = re.sub(r"<[^>]+>", " ", html)
-    accuracy = re.search(r"([\d.]+)% of ([\d,]+) test pictures are right", text)
-    assert accuracy, "the page states the test accuracy"
+    accuracies = re.findall(r"(?:classic|better)\s+LeNet\s+(0\.\d+)", text)
+    assert len(accuracies) == 2, "the page states what both recipes reach on the test set"
     assert "10 of 10 epochs on" in text
     if os.environ.get("CNN_TF_CI"):
-        assert "train=50000, validation=10000, test=10000" in text
-        assert 60 < float(accuracy[1]) < 80  # the classic recipe's 0.73, with room for its noise
+        assert "50,000 pictures" in text
+        assert 0.6 < float(accuracies[0]) < 0.8  # the classic recipe's 0.73, with room for noise
+        assert float(accuracies[1]) > 0.87
 
 
 def test_no_log_noise_in_the_pages(site):
