@@ -179,6 +179,7 @@ def receptive_field_by_gradient(
         ValueError: No input shape, more than one input or output, an output that is not an image,
             no such cell in it, or gradients too large for 32 bits.
         TypeError: Something else than a model or layers, or a subclass of `keras.Model`.
+        NotImplementedError: A back end of Keras that has no gradients, such as NumPy.
 
     Source:
         Araujo, Norris and Sim (2019), *Computing receptive fields of convolutional neural
@@ -579,8 +580,8 @@ def _gradient(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray
         (gradient,) = torch.autograd.grad(function(variable), variable, materialize_grads=True)
     else:
         raise NotImplementedError(
-            "Gradients are taken on TensorFlow, JAX and PyTorch. Received: back end "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND."
+            "Expected a back end with gradients: TensorFlow, JAX or PyTorch. Received: "
+            f"{keras.backend.backend()!r}. Set the environment variable KERAS_BACKEND."
         )
     return np.asarray(ops.convert_to_numpy(gradient))
 

@@ -53,8 +53,9 @@ def fit(
             terminal.
         cache: Whether to keep the result on this disk, and to read it back when the very same
             training is asked for again: the same model, first weights, data, recipe, package and
-            versions. It is kept in the folder that the environment variable `CNN_TF_CACHE` names,
-            or else with Keras's own models.
+            versions. Code of your own, such as a custom layer's or a loss's, is known by its name
+            only: after a change in it, train without. The result is kept in the folder that the
+            environment variable `CNN_TF_CACHE` names, or else with Keras's own models.
 
     Shapes:
         images `(n, h, w, c)` of floats, labels `(n,)` of integers.
