@@ -196,8 +196,6 @@ def receptive_field_by_gradient(
          [0 0 0 0 0]]
     """
     caller = "receptive_field_by_gradient"
-    for name, place in (("row", row), ("column", column)):
-        check_int(place, name, minimum=0)
     shape: Any = _input_shape(input_shape, model_or_layers)
     if shape is None or None in shape:
         raise ValueError(
@@ -218,11 +216,7 @@ def receptive_field_by_gradient(
             "model.layers[:4]."
         )
     size = output_shape[1:3] if last else output_shape[2:4]
-    if row >= size[0] or column >= size[1]:
-        raise ValueError(
-            f"{caller} expected a place in the output of {size[0]} × {size[1]} cells. Received: "
-            f"row={row}, column={column}."
-        )
+    _check_place(row, column, size, caller)
 
     def cell(x: Tensor) -> Tensor:
         y = model(x, training=False)
@@ -279,8 +273,6 @@ def receptive_field_plot(
         <Figure: Cell (1, 1) of second (3 × 3) sees 2 × 2 of first (4 × 4), 3 × 3 of input (5 × 5).>
     """
     caller = "receptive_field_plot"
-    for name, place in (("row", row), ("column", column)):
-        check_int(place, name, minimum=0)
     layers = _chain(model_or_layers, caller)
     size = _spatial(input_shape, model_or_layers, layers)
     if None in size:
@@ -292,11 +284,7 @@ def receptive_field_plot(
     names = ["input", *(layer.name for layer in windows)]
     sizes = [size, *(layer.output_size for layer in windows)]
     height, width = sizes[-1]
-    if row >= height or column >= width:
-        raise ValueError(
-            f"{caller} expected a place in the output of {height} × {width} cells. Received: "
-            f"row={row}, column={column}."
-        )
+    _check_place(row, column, sizes[-1], caller)
     seen = [({row}, {column})]  # from the last map to the first
     for layer, map_size in zip(reversed(windows), reversed(sizes[:-1]), strict=True):
         rows, columns = (
@@ -312,6 +300,16 @@ def receptive_field_plot(
     ]
     said = f"Cell ({row}, {column}) of {names[-1]} ({height} × {width}) sees "
     return Figure(_draw_maps(maps), alt or said + ", ".join(reversed(counts[:-1])) + ".")
+
+
+def _check_place(row: int, column: int, size: Sequence[int], caller: str) -> None:
+    for name, place in (("row", row), ("column", column)):
+        check_int(place, name, minimum=0)
+    if row >= size[0] or column >= size[1]:
+        raise ValueError(
+            f"{caller} expected a place in the output of {size[0]} × {size[1]} cells. Received: "
+            f"row={row}, column={column}."
+        )
 
 
 # --- Layers as windows ----------------------------------------------------------------------------
