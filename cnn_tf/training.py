@@ -17,6 +17,8 @@ from cnn_tf.arguments import check_int
 from cnn_tf.data import keras_home
 from cnn_tf.plots import Figure, line_plot
 
+_Pair = tuple[np.ndarray, np.ndarray]  # images and labels
+
 
 def fit(
     model: keras.Model,
@@ -113,11 +115,8 @@ def fit(
                 shown[0].show_finished(epochs) if shown else print(log)
             return log
     model.fit(
-        images,
-        labels,
-        batch_size=batch_size,
+        **_feed((images, labels), validation, batch_size),
         epochs=epochs,
-        validation_data=validation,
         callbacks=[log, *(shown if verbose else []), *callbacks],
         verbose=0 if shown or not verbose else "auto",
     )
@@ -350,7 +349,7 @@ class _Kept:
         return config
 
 
-def _images_and_labels(data: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _images_and_labels(data: Any, name: str) -> _Pair:
     try:
         images, labels = getattr(data, name)
     except (AttributeError, TypeError, ValueError):
@@ -371,6 +370,37 @@ def _images_and_labels(data: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
             "them first, for example by images.astype('float32') / 255."
         )
     return images, labels
+
+
+def _feed(train: _Pair, validation: _Pair, batch_size: int) -> dict[str, Any]:
+    """The arguments with which Keras's `fit` reads the pictures in batches."""
+    if keras.backend.backend() != "tensorflow":
+        x, y = train
+        return {"x": x, "y": y, "batch_size": batch_size, "validation_data": validation}
+    return {
+        "x": _dataset(*train, batch_size, shuffle=True),
+        "shuffle": False,  # by Keras: the data set does it
+        "validation_data": _dataset(*validation, batch_size),
+    }
+
+
+def _dataset(images: np.ndarray, labels: np.ndarray, batch_size: int, shuffle: bool = False) -> Any:
+    """Batches, as Keras makes them from arrays, but not tuned while they are read.
+
+    TensorFlow's tuning of a data set sleeps for 10, 20, 40, ... milliseconds. At the end of an
+    epoch Keras often waits until it has slept its fill: for up to as long as the epoch took.
+    """
+    import tensorflow as tf
+
+    with tf.device("cpu"):
+        images, labels = tf.constant(images), tf.constant(labels)
+    order = tf.data.Dataset.range(len(labels))
+    if shuffle:
+        order = order.shuffle(len(labels))
+    batches = order.batch(batch_size).map(lambda i: (tf.gather(images, i), tf.gather(labels, i)))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(1).with_options(options)
 
 
 def _ends_in_softmax(model: Any) -> bool:

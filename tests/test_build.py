@@ -1,4 +1,4 @@
-"""How the site is built: what is executed again and when, and what stops a build.
+"""How the site is built: what is executed when, what stops a build, that no page needs another.
 
 The builds run on a copy of the project with one page of one cell.
 """
@@ -10,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 PAGE = """---
@@ -66,6 +68,14 @@ class Project:
         code, output = self.build()
         assert code == 0, output
         return len(re.findall(r"Executed notebook", output))
+
+    def execute(self, notebook):
+        """Run the cells of a notebook in a kernel of their own; give what they put out."""
+        client = NotebookClient(
+            notebook, timeout=600, resources={"metadata": {"path": self.folder}}
+        )
+        client.execute(env=self.environment)
+        return [output for cell in notebook.cells for output in cell.get("outputs", ())]
 
     def hide_the_data(self):
         """Leave no way to the full data set: no folder, no download, no package."""
@@ -152,6 +162,24 @@ def test_sample_is_refused_when_it_is_not_named(project):
     assert code != 0
     assert "Fashion-MNIST was not found. Tried, in this order:" in output
     assert "sample in the repository: not allowed (CNN_TF_SAMPLE is not set)" in output
+
+
+# On the sample, which is a tenth of the data: so this also shows that the pages get along with it.
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted(path.stem for path in (ROOT / "book").glob("*.md")))
+def test_a_page_executes_alone(project, site, page):
+    notebook = ROOT / "_build" / "jupyter_execute" / f"{page}.ipynb"
+    if not notebook.is_file():
+        assert "```{code-cell}" not in (ROOT / "book" / f"{page}.md").read_text("utf-8")
+        return
+    project.hide_the_data()
+    project.environment |= {
+        "CNN_TF_CACHE": str(project.folder / "trained"),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+    }
+    outputs = project.execute(nbformat.read(notebook, nbformat.NO_CONVERT))
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
 
 
 def test_repository_comes_from_the_environment(project):

@@ -62,6 +62,47 @@ def test_another_seed_another_order(stripes):
     assert not np.array_equal(weights_after(3, stripes), weights_after(4, stripes))
 
 
+class Seen(keras.layers.Layer):
+    """Passes on what it gets, and keeps the first pixel of each picture in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.pixels, self.sizes = [], []
+
+    def call(self, x, training=False):
+        if training:
+            self.pixels += np.asarray(x)[:, 0, 0, 0].tolist()
+            self.sizes.append(len(x))
+        return x
+
+
+def test_an_epoch_shows_each_picture_once_with_its_label_in_a_new_order():
+    numbers = np.arange(10, dtype="float32")
+    part = numbers[:, None, None, None], numbers
+    seen = Seen()
+    layers = [seen, keras.layers.Flatten(), keras.layers.Dense(1, kernel_initializer="ones")]
+    model = keras.Sequential([keras.Input((1, 1, 1)), *layers])
+    model.compile("sgd", "mse", run_eagerly=True)
+    log = fit(model, SimpleNamespace(train=part, validation=part), 2, batch_size=4, verbose=False)
+    assert seen.sizes == [4, 4, 2] * 2
+    first, second = seen.pixels[:10], seen.pixels[10:]
+    assert sorted(first) == sorted(second) == numbers.tolist()
+    assert first != second != numbers.tolist() != first
+    # The model gives the number that the picture shows, so the loss sees the labels.
+    assert log.history["loss"] == log.history["val_loss"] == [0, 0]
+
+
+def test_reading_is_not_tuned_at_run_time(model, stripes, monkeypatch):
+    # TensorFlow's tuning thread would be waited for at the end of each epoch.
+    given = {}
+    model.build((None, 28, 28, 1))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    monkeypatch.setattr(model, "fit", lambda **arguments: given.update(arguments))
+    fit(model, stripes, 1, verbose=False)
+    for name in ("x", "validation_data"):
+        assert given[name].options().autotune.enabled is False
+
+
 def test_the_recipe_is_the_classic_one(model, stripes):
     fit(model, stripes, epochs=1, verbose=False)
     assert type(model.optimizer) is keras.optimizers.SGD
