@@ -50,7 +50,8 @@ def fit(
         seed: Seed of Python, NumPy and the back end, set before training: the order of the
             batches follows from it. The model's first weights were drawn before; set
             `keras.utils.set_random_seed` before you make the model to repeat them too.
-        callbacks: Further Keras callbacks.
+        callbacks: Further Keras callbacks. Those for batches are called every 20 batches when the
+            model was compiled here and TensorFlow computes, since it runs so many without Python.
         verbose: Whether to show the progress: a live table in a notebook, Keras's bar in a
             terminal.
         cache: Whether to keep the result on this disk, and to read it back when the very same
@@ -95,6 +96,8 @@ def fit(
                 from_logits=not _ends_in_softmax(model)
             ),
             metrics=["accuracy"],
+            # With JAX it gains nothing, and PyTorch refuses it.
+            steps_per_execution=20 if keras.backend.backend() == "tensorflow" else 1,
         )
     keras.utils.set_random_seed(seed)
     log = TrainingLog()
@@ -241,7 +244,9 @@ class NotebookProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Move the bar, but not at every step: each move is a message to the browser."""
         if time.perf_counter() - self._shown > self._SECONDS_BETWEEN_UPDATES:
-            self._show(len(self._log.seconds) + (batch + 1) / (self.params["steps"] or batch + 1))
+            # Keras counts whole executions of several steps, past the end of the epoch.
+            share = min((batch + 1) / (self.params["steps"] or batch + 1), 1)
+            self._show(len(self._log.seconds) + share)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Add a row."""
