@@ -384,7 +384,7 @@ def _feed(train: _Pair, validation: _Pair, batch_size: int) -> dict[str, Any]:
         return {"x": x, "y": y, "batch_size": batch_size, "validation_data": validation}
     return {
         "x": _dataset(*train, batch_size, shuffle=True),
-        "shuffle": False,  # by Keras: the data set does it
+        "shuffle": False,  # Keras warns of True, for the data set shuffles by itself
         "validation_data": _dataset(*validation, batch_size),
     }
 

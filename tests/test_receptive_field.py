@@ -182,6 +182,14 @@ def test_formula_refuses(make, error, words):
         make()
 
 
+def test_says_that_a_back_end_has_no_gradients(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(
+        NotImplementedError, match=r"TensorFlow, JAX or PyTorch\. Received: 'numpy'"
+    ):
+        receptive_field_by_gradient([Conv2D(1, 2)], 0, 0, (3, 3, 1))
+
+
 # --- By gradient ----------------------------------------------------------------------------------
 
 
