@@ -110,7 +110,8 @@ def conv2d(X: Tensor, K: Tensor) -> Tensor:
          [23 29]]
     """
     X, K = _image_and_kernel(X, K, "conv2d", x_axes="(h, w)", k_axes="(k_h, k_w)")
-    return corr2d(X, ops.flip(K, axis=(0, 1)))
+    # Along one axis at a time: Keras 3.13 takes no pair of axes.
+    return corr2d(X, ops.flip(ops.flip(K, axis=0), axis=1))
 
 
 def corr2d_multi_in(X: Tensor, K: Tensor) -> Tensor:
