@@ -27,10 +27,12 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 # -T: of a failing cell, show the cell and its error.
 SPHINX := $(PY) -m sphinx -T -W --keep-going -n -c . -d _build/doctrees
-.PHONY: book test serve check lock upgrade lock-check links bench install clean distclean help
+.PHONY: book test serve check lock upgrade lock-check links bench install colab clean distclean help
 
 book: install
 	$(SPHINX) -b html book _build/html
+	$(SPHINX) -q -b notebooks book _build/notebooks
+	@mkdir -p _build/html/notebooks && cp _build/notebooks/*.ipynb _build/html/notebooks
 	@echo
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
@@ -64,6 +66,14 @@ install: .venv/.installed-$(BUILD)
 	@PYTHON="$(PYTHON)" sh requirements/bootstrap.sh
 	@touch $@
 
+# A second one, with Colab's versions, in which the tests execute the notebooks.
+colab: .venv/colab/.installed
+
+.venv/colab/.installed: .venv/.uv requirements/colab.txt
+	@$(UV) venv --quiet --clear --python $(PY) .venv/colab
+	$(UV) pip install --quiet --python .venv/colab/bin/python --no-build --require-hashes -r requirements/colab.txt
+	@touch $@
+
 # `install` leaves alone what was added by hand (PyTorch, say). From one build to the other it must be `sync`, which
 # removes first: the distributions of TensorFlow hold the same files, so one has to leave before the other comes.
 INSTALL := $(if $(wildcard .venv/.installed-$(OTHER)),sync,install -r) requirements/$(BUILD).txt
@@ -86,6 +96,7 @@ define lock
 cd $(1) && echo uv | $(LOCK) --output-file requirements/uv.txt -
 cd $(1) && $(LOCK) $(EXTRAS) --extra cpu --output-file requirements/cpu.txt pyproject.toml
 cd $(1) && $(LOCK) $(EXTRAS) --extra gpu --output-file requirements/gpu.txt -c requirements/cpu.txt pyproject.toml
+cd $(1) && $(LOCK) --output-file requirements/colab.txt requirements/colab.in
 endef
 
 lock: .venv/.uv
@@ -117,6 +128,7 @@ help:
 	@echo "make bench      compare speeds with Keras and with plain loops"
 	@echo "make links      open every link in the book"
 	@echo "make install    only make .venv"
+	@echo "make colab      an environment with Colab's versions in .venv/colab, for the tests"
 	@echo "make lock       bring requirements/ up to date with pyproject.toml"
 	@echo "make upgrade    the same, with the newest version of everything"
 	@echo "make clean      delete what was built; make distclean: .venv too"

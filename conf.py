@@ -30,6 +30,7 @@ extensions = [
     "mathml",
     "solutions",
     "api",
+    "notebooks",
 ]
 exclude_patterns = ["_extensions", "sample"]
 
@@ -54,7 +55,8 @@ os.environ.setdefault("CNN_TF_CACHE", str(ROOT / "_build" / "trained"))
 def _execution_key() -> str:
     """Name what the outputs of the pages depend on, apart from the pages themselves."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "cnn_tf").rglob("*.py")):
+    read = [*(ROOT / "cnn_tf").rglob("*.py"), *(ROOT / "book").glob("*.npz")]
+    for path in sorted(read):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     packages = {
         f"{package.name}=={package.version}" for package in importlib.metadata.distributions()
@@ -70,6 +72,8 @@ nb_execution_cache_path = str(ROOT / "_build" / "executed" / _execution_key())
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_merge_streams = True
+# A notebook takes its outputs as they are, but MyST-NB wants to know an order for each builder.
+nb_mime_priority_overrides = [("notebooks", "text/html", 1), ("notebooks", "text/plain", 2)]
 # A page writes to stderr only if something is wrong with it; CUDA's libraries, though, always do.
 _has_cuda = importlib.util.find_spec("nvidia") is not None
 nb_output_stderr = "remove" if _has_cuda else "remove-warn"
@@ -117,9 +121,15 @@ if _source.is_sample:
 
 # GitHub sets these in its workflows, so the site of a fork points at the fork.
 if "GITHUB_REPOSITORY" in os.environ:
-    _repository = f"{os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}"
+    notebooks_repository = os.environ["GITHUB_REPOSITORY"]
+    _owner, _name = notebooks_repository.split("/")
+    _site = f"{_owner.lower()}.github.io"
+    html_baseurl = f"https://{_site}/" if _name.lower() == _site else f"https://{_site}/{_name}/"
+    _address = f"{os.environ['GITHUB_SERVER_URL']}/{notebooks_repository}"
     _branch = os.environ.get("GITHUB_REF_NAME", "main")
     html_theme_options |= {
-        "source_view_link": f"{_repository}/blob/{_branch}/book/{{filename}}",
-        "source_edit_link": f"{_repository}/edit/{_branch}/book/{{filename}}",
+        "source_view_link": f"{_address}/blob/{_branch}/book/{{filename}}",
+        "source_edit_link": f"{_address}/edit/{_branch}/book/{{filename}}",
     }
+    # A notebook installs the package of the same commit.
+    notebooks_requirement = f"git+{_address}@{os.environ['GITHUB_SHA']}"

@@ -1,4 +1,4 @@
-"""How the site is built: what is executed when, what stops a build, that no page needs another.
+"""How the site is built: what is executed when, what stops a build.
 
 The builds run on a copy of the project with one page of one cell.
 """
@@ -8,13 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 PAGE = """---
 file_format: mystnb
 kernelspec:
@@ -52,10 +52,10 @@ class Project:
     def write_cell(self, code):
         self.page.write_text(PAGE.replace("CELL", code), encoding="utf-8")
 
-    def build(self):
-        command = "-m sphinx -T -W --keep-going -n -c . -d _build/doctrees -b html book _build/html"
+    def build(self, kind="html"):
+        command = f"-m sphinx -T -W --keep-going -n -c . -d _build/doctrees -b {kind} book"
         done = subprocess.run(
-            [sys.executable, *command.split()],
+            [sys.executable, *command.split(), f"_build/{kind}"],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -68,14 +68,6 @@ class Project:
         code, output = self.build()
         assert code == 0, output
         return len(re.findall(r"Executed notebook", output))
-
-    def execute(self, notebook):
-        """Run the cells of a notebook in a kernel of their own; give what they put out."""
-        client = NotebookClient(
-            notebook, timeout=600, resources={"metadata": {"path": self.folder}}
-        )
-        client.execute(env=self.environment)
-        return [output for cell in notebook.cells for output in cell.get("outputs", ())]
 
     def hide_the_data(self):
         """Leave no way to the full data set: no folder, no download, no package."""
@@ -164,35 +156,47 @@ def test_sample_is_refused_when_it_is_not_named(project):
     assert "sample in the repository: not allowed (CNN_TF_SAMPLE is not set)" in output
 
 
-# On the sample, which is a tenth of the data: so this also shows that the pages get along with it.
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "page",
-    sorted(
-        path.stem
-        for path in (ROOT / "book").glob("*.md")
-        if "\n```{code-cell}\n" in path.read_text("utf-8")
-    ),
-)
-def test_a_page_executes_alone(project, site, page):
-    notebook = ROOT / "_build" / "jupyter_execute" / f"{page}.ipynb"
-    project.hide_the_data()
-    project.environment |= {
-        "CNN_TF_CACHE": str(project.folder / "trained"),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_ENABLE_ONEDNN_OPTS": "0",
-    }
-    outputs = project.execute(nbformat.read(notebook, nbformat.NO_CONVERT))
-    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+FORK = {
+    "GITHUB_SERVER_URL": "https://github.example",
+    "GITHUB_REPOSITORY": "Someone/fork",
+    "GITHUB_REF_NAME": "main",
+    "GITHUB_SHA": "0123abc",
+}
 
 
 def test_repository_comes_from_the_environment(project):
     project.page.write_text("# A page\n\nNo cell.\n", encoding="utf-8")
-    project.environment |= {
-        "GITHUB_SERVER_URL": "https://github.example",
-        "GITHUB_REPOSITORY": "someone/fork",
-        "GITHUB_REF_NAME": "main",
-    }
+    project.environment |= FORK
     assert project.executed() == 0
     html = (project.folder / "_build" / "html" / "index.html").read_text("utf-8")
-    assert "https://github.example/someone/fork/blob/main/book/index.md" in html
+    assert "https://github.example/Someone/fork/blob/main/book/index.md" in html
+
+
+@pytest.mark.slow
+def test_a_section_offers_its_notebooks_where_they_are(project):
+    project.page.with_name("section.md").write_text(project.page.read_text("utf-8"), "utf-8")
+    project.page.write_text("# Book\n\n```{toctree}\n:numbered:\n\nsection\n```\n", "utf-8")
+
+    def offered():
+        for kind in ("html", "notebooks"):
+            code, output = project.build(kind)
+            assert code == 0, output
+        html = (project.folder / "_build" / "html" / "section.html").read_text("utf-8")
+        notebook = (project.folder / "_build" / "notebooks" / "section.ipynb").read_text("utf-8")
+        return set(re.findall(r'href="([^"]*\.ipynb)"', html)), notebook
+
+    # Where no repository is known, nothing leads to Colab.
+    downloads = {"notebooks/section.ipynb", "notebooks/section-exercises.ipynb"}
+    links, notebook = offered()
+    assert links == downloads
+    assert f'cnn_tf[notebooks,tensorflow]=={VERSION}\\"' in notebook
+    assert "://" not in notebook
+
+    project.environment |= FORK
+    links, notebook = offered()
+    branch = "https://colab.research.google.com/github/Someone/fork/blob/gh-pages/"
+    assert links == downloads | {branch + link for link in downloads}
+    assert "cnn_tf[notebooks,tensorflow] @ git+https://github.example/Someone/fork@0123abc" in (
+        notebook
+    )
+    assert "https://someone.github.io/fork/section.html" in notebook
