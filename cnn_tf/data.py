@@ -56,14 +56,28 @@ _Arrays = list[NDArray[np.uint8]]  # in the order of _FILES
 
 
 class Split(NamedTuple):
-    """Images, float32 `(n, 28, 28, 1)` in [0, 1], and their labels, int64 `(n,)` in 0..9."""
+    """Images, float32 `(n, 28, 28, 1)` in [0, 1], and their labels, int64 `(n,)` in 0..9.
+
+    Example:
+        >>> from cnn_tf import FashionMNIST
+        >>> images, labels = FashionMNIST().test
+        >>> images.shape[1:], labels.dtype.name
+        ((28, 28, 1), 'int64')
+    """
 
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
 
 
 class Source(NamedTuple):
-    """Where the four files lie, how they came there, and whether they are only the sample."""
+    """Where the four files lie, how they came there, and whether they are only the sample.
+
+    Example:
+        >>> from cnn_tf.data import locate
+        >>> source = locate()
+        >>> sorted(path.name for path in source.folder.glob("train-*"))
+        ['train-images-idx3-ubyte.gz', 'train-labels-idx1-ubyte.gz']
+    """
 
     folder: Path
     origin: str

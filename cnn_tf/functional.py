@@ -432,7 +432,12 @@ def correlate(
     dilation_rate: Size = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Cross-correlate a batch of images with a stack of kernels: what `Conv2D` computes.
+    r"""Cross-correlate a batch of images with a stack of kernels: what `Conv2D` computes.
+
+    With strides $s$, dilation rates $r$ and the padded images $x$, for one group:
+
+    $$y_{n,i,j,d} = \sum_{u=0}^{k_h-1} \sum_{v=0}^{k_w-1} \sum_{c=0}^{c_i-1}
+      K_{u,v,c,d}\, x_{n,\; s_h i + r_h u,\; s_w j + r_w v,\; c}$$
 
     Args:
         x: A batch of images, channels last.
@@ -503,7 +508,11 @@ def correlate(
 def max_pool(
     x: Tensor, pool_size: Size, strides: Size | None = None, padding: Padding = "valid"
 ) -> Tensor:
-    """Take the maximum of each window of each channel: what `MaxPooling2D` computes.
+    r"""Take the maximum of each window of each channel: what `MaxPooling2D` computes.
+
+    With strides $s$ and the padded images $x$:
+
+    $$y_{n,i,j,c} = \max_{0 \le u < k_h,\; 0 \le v < k_w} x_{n,\; s_h i + u,\; s_w j + v,\; c}$$
 
     Args:
         x: A batch of images, channels last.
@@ -548,7 +557,12 @@ def average_pool(
     padding: Padding = "valid",
     count_include_pad: bool = False,
 ) -> Tensor:
-    """Take the mean of each window of each channel: what `AveragePooling2D` computes.
+    r"""Take the mean of each window of each channel: what `AveragePooling2D` computes.
+
+    With strides $s$, images $x$ padded with zeros, and the number $N_{i,j}$ of cells that count:
+
+    $$y_{n,i,j,c} = \frac{1}{N_{i,j}} \sum_{u=0}^{k_h-1} \sum_{v=0}^{k_w-1}
+      x_{n,\; s_h i + u,\; s_w j + v,\; c}$$
 
     Args:
         x: A batch of images, channels last. Integers are turned into floats.
@@ -594,7 +608,13 @@ def average_pool(
 
 
 def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tensor:
-    """Add rows and columns around a batch of images.
+    r"""Add rows and columns around a batch of images.
+
+    With $t$ rows above and $l$ columns on the left, the image stands in the middle of the result,
+
+    $$y_{n,\; t + i,\; l + j,\; c} = x_{n,i,j,c}$$
+
+    and `mode` says what stands around it.
 
     Args:
         x: A batch of images, channels last.

@@ -107,7 +107,13 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
 
 
 class LayerRow(NamedTuple):
-    """One layer of a model: its name, its class, its output's shape, its number of weights."""
+    """One layer of a model: its name, its class, its output's shape, its number of weights.
+
+    Example:
+        >>> from cnn_tf import LeNet, layer_summary
+        >>> layer_summary(LeNet(), (28, 28, 1))[0]
+        LayerRow(name='conv1', layer='Conv2D', output_shape=(28, 28, 6), params=156)
+    """
 
     name: str
     layer: str
@@ -116,7 +122,13 @@ class LayerRow(NamedTuple):
 
 
 class LayerSummary(tuple[LayerRow, ...]):
-    """The rows of `layer_summary`; printed, they are a table."""
+    """The rows of `layer_summary`; printed, they are a table.
+
+    Example:
+        >>> from cnn_tf import LeNet, layer_summary
+        >>> sum(row.params for row in layer_summary(LeNet(), (28, 28, 1)))
+        61706
+    """
 
     def __str__(self) -> str:
         lines = [("layer", "class", "output shape", "weights")]

@@ -32,12 +32,17 @@ def fit(
     verbose: bool = True,
     cache: bool = False,
 ) -> "TrainingLog":
-    """Train a classifier with Keras's `compile` and `fit`, by the recipe of the book.
+    r"""Train a classifier with Keras's `compile` and `fit`, by the recipe of the book.
 
-    The recipe is minibatch stochastic gradient descent with a learning rate of 0.1 on the
-    cross-entropy. A model that is compiled already keeps its own loss, optimizer and metrics,
-    unless an optimizer is given here; so a second call goes on where the first one stopped.
-    A GPU is used when there is one. The test set is never looked at.
+    The recipe is minibatch stochastic gradient descent on the cross-entropy, with the learning
+    rate $\eta = 0.1$. For the weights $w$, a batch of $n$ images $x_i$ of the classes $y_i$, and
+    the model's probabilities $p$, a step is
+
+    $$w \leftarrow w + \frac{\eta}{n} \sum_{i=1}^{n} \nabla_w \log p_w(y_i \mid x_i)$$
+
+    A model that is compiled already keeps its own loss, optimizer and metrics, unless an optimizer
+    is given here; so a second call goes on where the first one stopped. A GPU is used when there
+    is one. The test set is never looked at.
 
     Args:
         model: A Keras model. Its output is taken for logits, or for probabilities when its last
@@ -222,9 +227,17 @@ class NotebookProgress(keras.callbacks.Callback):
     """A table in the notebook that grows while the model trains, with a bar for the epoch.
 
     It is one output that changes in place, so that an executed page keeps just the final table.
+    `fit` shows it by itself; this is for a training by Keras's own `fit`.
 
     Args:
         log: The log that records the same training.
+
+    Example:
+        >>> from cnn_tf.training import NotebookProgress, TrainingLog
+        >>> log = TrainingLog()
+        >>> callbacks = [log, NotebookProgress(log)]  # for model.fit, in this order
+        >>> callbacks[1]
+        <TrainingLog: nothing trained yet>
     """
 
     _SECONDS_BETWEEN_UPDATES = 0.2

@@ -107,7 +107,7 @@ def test_a_solution_is_folded_in_one_and_absent_in_the_other(notebooks, page, nu
     for cell in headings:
         assert "\n" not in cell.source
         assert cell.metadata["jp-MarkdownHeadingCollapsed"]
-        assert cell.id in solved.metadata.colab.collapsed_sections
+        assert cell.metadata.id in solved.metadata.colab.collapsed_sections
     for notebook in (solved, exercises):
         found = [text for text in prose(notebook) if re.match(r"### Exercise \d\.\d ", text)]
         assert len(found) == number

@@ -38,9 +38,9 @@ _FOLDER = "notebooks"  # beside the pages of the site
 # How the translator says where cells begin: a code cell by its number on the page, a Markdown cell,
 # and one whose heading folds all that follows. No text has these characters.
 _MARK = "\x02{}\x03"
+_PARTS = re.compile(r"\x02(.*?)\x03")
 _PARAGRAPH = SubContextParams(prefix_eol=2, suffix_eol=2)
 _DRAWING = re.compile(r'(<svg [^>]*aria-label="([^"]*)" style="width: (\d+)px.*?</svg>)', re.DOTALL)
-_PARTS = re.compile(r"\x02(.*?)\x03")
 
 _INSTALL = """\
 # Where the package is missing, as in Colab, install it. TensorFlow and Keras stay as they are.
@@ -188,7 +188,7 @@ class NotebookTranslator(MarkdownTranslator):
 
 
 class NotebookBuilder(MarkdownBuilder):
-    """Write the notebooks of the pages that have cells."""
+    """Write the notebooks of the sections."""
 
     name = "notebooks"
     format = "notebooks"
@@ -295,7 +295,7 @@ def _embed(drawing: re.Match[str]) -> str:
 
 def _write(path: Path, cells: list[NotebookNode]) -> None:
     for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"
+        cell["id"] = cell.metadata["id"] = f"cell-{number}"  # Colab reads the second
     folded = [cell.id for cell in cells if "jp-MarkdownHeadingCollapsed" in cell.metadata]
     colab = {"name": path.name, "collapsed_sections": folded}
     python = {
