@@ -1,7 +1,9 @@
 """Settings that all tests share."""
 
+import importlib.util
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 # Before TensorFlow is imported: its start-up log is not about us.
@@ -35,6 +37,29 @@ def site():
     )
     assert done.returncode == 0, done.stdout
     return ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The package as it is published."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
+def need():
+    """Skip a test for want of a back end, or fail it where all of them are asked for."""
+
+    def check(backend):
+        if importlib.util.find_spec(backend) is None:
+            if os.environ.get("CNN_TF_CI"):
+                pytest.fail(f"{backend} is not installed, and CNN_TF_CI asks for all back ends")
+            pytest.skip(f"{backend} is not installed: pip install 'cnn_tf[{backend}]'")
+
+    return check
 
 
 def pytest_configure(config):

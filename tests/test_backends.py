@@ -1,6 +1,5 @@
 """The same numbers on TensorFlow, JAX and PyTorch, each in a process of its own."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -36,11 +35,8 @@ def numbers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_numbers_are_those_of_tensorflow(backend, numbers):
-    if importlib.util.find_spec(backend) is None:
-        if os.environ.get("CNN_TF_CI"):
-            pytest.fail(f"{backend} is not installed, and CNN_TF_CI asks for all back ends")
-        pytest.skip(f"{backend} is not installed: pip install 'cnn_tf[{backend}]'")
+def test_numbers_are_those_of_tensorflow(backend, numbers, need):
+    need(backend)
     actual, expected = numbers(backend), numbers("tensorflow")
     assert actual.keys() == expected.keys()
     for name, number in expected.items():

@@ -1,8 +1,6 @@
 """What the page on foreign models relies on: PyTorch's numbers, and other libraries' names."""
 
-import importlib.util
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -17,15 +15,8 @@ import cnn_tf
 ROOT = Path(__file__).parent.parent
 
 
-def needs_torch():
-    if importlib.util.find_spec("torch") is None:
-        if os.environ.get("CNN_TF_CI"):
-            pytest.fail("torch is not installed, and CNN_TF_CI asks for all back ends")
-        pytest.skip("torch is not installed: pip install 'cnn_tf[torch]'")
-
-
-def test_pytorch_gives_the_numbers_in_the_file(tmp_path):
-    needs_torch()
+def test_pytorch_gives_the_numbers_in_the_file(tmp_path, need):
+    need("torch")
     program = (
         "import sys; import numpy as np; from tools.make_torch_network import numbers; "
         "np.savez(sys.argv[1], **numbers())"
@@ -69,8 +60,8 @@ def test_the_names_are_those_of_the_layers(table, layers, library, module):
     assert arguments & (moves | {"filters", "dilation_rate", "count_include_pad"}) <= names
 
 
-def test_the_names_of_pytorch_are_right():
-    needs_torch()
+def test_the_names_of_pytorch_are_right(need):
+    need("torch")
     program = """
 import inspect, sys
 from torch import nn

@@ -1,6 +1,5 @@
 """The receptive field, by formula, by gradient and drawn."""
 
-import importlib.util
 import os
 import random
 import re
@@ -387,11 +386,8 @@ np.save(sys.argv[1], receptive_field_by_gradient(chain, 1, 0, (9, 8, 2)))
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_on_every_back_end(backend, tmp_path):
-    if importlib.util.find_spec(backend) is None:
-        if os.environ.get("CNN_TF_CI"):
-            pytest.fail(f"{backend} is not installed, and CNN_TF_CI asks for all back ends")
-        pytest.skip(f"{backend} is not installed: pip install 'cnn_tf[{backend}]'")
+def test_on_every_back_end(backend, tmp_path, need):
+    need(backend)
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path / "seen.npy"], env=environment, check=True
