@@ -25,6 +25,7 @@ BUILD := $(if $(filter 1,$(GPU)),gpu,cpu)
 OTHER := $(if $(filter 1,$(GPU)),cpu,gpu)
 PY := .venv/bin/python
 UV := .venv/bin/uv
+DENO := .venv/bin/deno
 # -T: of a failing cell, show the cell and its error.
 SPHINX := $(PY) -m sphinx -T -W --keep-going -n -c . -d _build/doctrees
 .PHONY: book test serve check lock upgrade lock-check links bench install colab clean distclean help
@@ -47,6 +48,9 @@ check: install lock-check
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	$(DENO) lint --quiet
+	$(DENO) fmt --quiet --check
+	$(DENO) check --quiet cnn_tf/javascript
 	$(PY) -m codespell_lib
 	$(PY) -m pytest -q tests/test_links.py
 

@@ -31,6 +31,9 @@ extensions = [
     "solutions",
     "api",
     "notebooks",
+    "explorers",
+    "finish",
+    "description",
 ]
 exclude_patterns = ["_extensions", "sample"]
 

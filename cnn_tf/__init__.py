@@ -10,6 +10,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from cnn_tf.data import FashionMNIST
+from cnn_tf.explorers import explore, save_network
 from cnn_tf.functional import (
     comp_conv2d,
     conv2d,
@@ -39,8 +40,10 @@ __all__ = [
     "corr2d_multi_in",
     "corr2d_multi_in_out",
     "corr2d_multi_in_out_1x1",
+    "explore",
     "fit",
     "layer_summary",
     "output_size",
     "pool2d",
+    "save_network",
 ]

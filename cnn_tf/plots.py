@@ -185,7 +185,7 @@ def signed_grid(
     with style():
         canvas, axes = _grid(images, titles, columns, "signed_grid")
         for axis, image in zip(axes, images, strict=True):
-            axis.imshow(_signed_colors(image / limit), interpolation="none")
+            axis.imshow(signed_colors(image / limit), interpolation="none")
             axis.set_axis_on()
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set(visible=True, alpha=0.4)
@@ -193,7 +193,7 @@ def signed_grid(
         canvas.set_figheight(canvas.get_figheight() + 0.25)
         canvas.get_layout_engine().set(rect=(0, foot, 1, 1 - foot))
         scale = canvas.add_axes((0.35, 0.2 * foot, 0.3, 0.5 * foot))
-        scale.imshow(_signed_colors(np.linspace(-1, 1, 41)[None]), aspect="auto")
+        scale.imshow(signed_colors(np.linspace(-1, 1, 41)[None]), aspect="auto")
         scale.set_axis_off()
         for place, sign, side in ((-0.04, "−", "right"), (1.04, "", "left")):
             scale.text(
@@ -627,6 +627,96 @@ def confusion_plot(
     return Figure(canvas, alt)
 
 
+def feature_maps_plot(
+    stages: Sequence[Any], probabilities: Any, class_names: Sequence[str], *, alt: str
+) -> Figure:
+    """Draw a picture on its way through a network: its feature maps, then the classes' bars.
+
+    Args:
+        stages: The picture and what the layers make of it, from left to right.
+        probabilities: The probability of each class.
+        class_names: Names of the classes, in their order.
+        alt: What is to be seen.
+
+    Shapes:
+        Each stage `(h, w, channels)`, probabilities `(n,)`.
+
+    Returns:
+        A figure.
+
+    Raises:
+        ValueError: A stage of another rank, or another number of names than of probabilities.
+
+    Source:
+        LeCun et al. (1998), *Gradient-based learning applied to document recognition*, figure 2.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf.plots import feature_maps_plot
+        >>> stages = [np.zeros((4, 4, 1)), np.zeros((2, 2, 6))]
+        >>> feature_maps_plot(stages, [0.9, 0.1], ["Bag", "Coat"], alt="Probably a bag.")
+        <Figure: Probably a bag.>
+    """
+    stages = [np.asarray(stage) for stage in stages]
+    if any(stage.ndim != 3 for stage in stages) or len(class_names) != len(probabilities):
+        raise ValueError(
+            "feature_maps_plot expected stages of shape (h, w, channels) and as many names as "
+            f"probabilities. Received: stages of shapes {[stage.shape for stage in stages]}, "
+            f"{len(class_names)} names and {len(probabilities)} probabilities."
+        )
+    # About two maps high for each map wide: 1 column for a picture, 2 for 6 maps, 4 for 16.
+    columns = [max(1, round((stage.shape[-1] / 1.5) ** 0.5 + 0.3)) for stage in stages]
+    widths = [2.1, *(0.5 + 0.45 * count for count in columns[1:]), 2.2]
+    with style():
+        canvas = _matplotlib().figure.Figure(figsize=(0.8 * sum(widths), 2.3))
+        parts = canvas.subfigures(1, len(widths), width_ratios=widths)
+        for part, stage, count in zip(parts, stages, columns, strict=False):
+            grid = part.subplots(-(-stage.shape[-1] // count), count, squeeze=False).ravel()
+            for axis in grid:
+                axis.set_axis_off()
+            for axis, picture in zip(grid, np.moveaxis(stage, -1, 0), strict=False):
+                axis.imshow(picture, cmap="gray", interpolation="none")
+        bars = parts[-1].subplots()
+        bars.barh(class_names, probabilities, color=Y_COLOR)
+        bars.invert_yaxis()
+        bars.set_xticks([])
+        bars.tick_params(length=0, labelsize=8)
+        bars.spines[:].set_visible(False)
+    return Figure(canvas, alt)
+
+
+def signed_colors(values: Any) -> np.ndarray:
+    """Turn numbers from -1 to 1 into colours that leave the page free at zero.
+
+    Positive is blue, negative is orange; the size is the opacity.
+
+    Args:
+        values: The numbers. What lies outside of [-1, 1] has full colour.
+
+    Shapes:
+        values of any shape -> `(*shape, 4)`: red, green, blue and opacity, in [0, 1].
+
+    Returns:
+        A NumPy array.
+
+    Source:
+        Brewer (1994), *Color use guidelines for mapping and visualization*, on diverging scales.
+
+    Example:
+        >>> from cnn_tf.plots import signed_colors
+        >>> print(signed_colors([-1, 0.5])[:, 3])
+        [1.  0.5]
+    """
+    values = np.asarray(values, float)
+    colors = _matplotlib().colors
+    cells = np.empty((*values.shape, 4))
+    cells[..., :3] = np.where(
+        (values >= 0)[..., None], colors.to_rgb(X_COLOR), colors.to_rgb(K_COLOR)
+    )
+    cells[..., 3] = np.minimum(abs(values), 1)
+    return cells
+
+
 def _grid(
     images: Any, titles: Sequence[str], columns: int, caller: str
 ) -> tuple[Any, Sequence[Any]]:
@@ -649,17 +739,6 @@ def _grid(
     for axis, title in zip(axes, titles, strict=False):
         axis.set_title(title, fontsize=7, pad=2)
     return canvas, axes[: len(images)]
-
-
-def _signed_colors(values: np.ndarray) -> np.ndarray:
-    """Numbers from -1 to 1 as colours that leave the page free at zero."""
-    colors = _matplotlib().colors
-    cells = np.empty((*values.shape, 4))
-    cells[..., :3] = np.where(
-        (values >= 0)[..., None], colors.to_rgb(X_COLOR), colors.to_rgb(K_COLOR)
-    )
-    cells[..., 3] = np.minimum(abs(values), 1)
-    return cells
 
 
 def _matplotlib() -> Any:

@@ -1,9 +1,14 @@
 """Settings that all tests share."""
 
+import functools
+import http.server
 import importlib.util
 import os
+import re
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 # Before TensorFlow is imported: its start-up log is not about us.
@@ -22,6 +27,14 @@ hypothesis.settings.load_profile("cnn_tf")
 
 
 ROOT = Path(__file__).parent.parent
+# Flags for a machine with no screen and no way out, where Chromium must not try to call home.
+FLAGS = [
+    f"--{flag}"
+    for flag in (
+        *("no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
+        *("disable-background-networking", "disable-component-update", "disable-sync"),
+    )
+]
 
 
 @pytest.fixture
@@ -60,6 +73,40 @@ def need():
             pytest.skip(f"{backend} is not installed: pip install 'cnn_tf[{backend}]'")
 
     return check
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """The site served under a sub-path, as GitHub Pages does it."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            return super().translate_path(re.sub(r"^/book", "", path))
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/book/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        if os.environ.get("CNN_TF_CI"):
+            pytest.fail("No Chromium was found, and CNN_TF_CI is set: install it.")
+        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 def pytest_configure(config):

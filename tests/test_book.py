@@ -10,7 +10,6 @@ from tests.chapter import CHAPTER, NUMBERS, SECTIONS, said, says
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
-EXECUTED = ROOT / "_build" / "jupyter_execute"
 CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EXERCISE = re.compile(r"^```\{exercise\} (.+)\n:label: (\S+)$", re.MULTILINE)
 SOLUTION = re.compile(
@@ -120,7 +119,8 @@ def test_each_solution_runs_and_checks_itself(page):
 @pytest.fixture(scope="module")
 def outputs(site):
     return {
-        page: said(json.loads((EXECUTED / f"{page}.ipynb").read_text("utf-8"))) for page in CHAPTER
+        page: said(json.loads((site / "notebooks" / f"{page}.ipynb").read_text("utf-8")))
+        for page in CHAPTER
     }
 
 

@@ -3,6 +3,7 @@
 The builds run on a copy of the project with one page of one cell.
 """
 
+import json
 import os
 import re
 import shutil
@@ -183,6 +184,8 @@ def test_a_section_offers_its_notebooks_where_they_are(project):
             assert code == 0, output
         html = (project.folder / "_build" / "html" / "section.html").read_text("utf-8")
         notebook = (project.folder / "_build" / "notebooks" / "section.ipynb").read_text("utf-8")
+        # Whether the page was executed in this build, or read from the cache.
+        assert json.loads(notebook)["cells"][-1]["outputs"][0]["text"] == ["2\n"]
         return set(re.findall(r'href="([^"]*\.ipynb)"', html)), notebook
 
     # Where no repository is known, nothing leads to Colab.

@@ -186,7 +186,7 @@ def test_cells_plot_wants_parts():
 
 
 def test_signed_colors_leave_the_page_free_at_zero():
-    colors = plots._signed_colors(np.array([-2.0, -0.5, 0.0, 1.0]))
+    colors = plots.signed_colors(np.array([-2.0, -0.5, 0.0, 1.0]))
     np.testing.assert_array_equal(colors[:, 3], [1, 0.5, 0, 1])
     np.testing.assert_array_equal(colors[0, :3], matplotlib.colors.to_rgb(plots.K_COLOR))
     np.testing.assert_array_equal(colors[3, :3], matplotlib.colors.to_rgb(plots.X_COLOR))

@@ -1,64 +1,20 @@
 """The site as a reader meets it: the real pages, in a real browser."""
 
-import functools
-import http.server
 import os
 import re
-import shutil
-import threading
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser import wake
 
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 PAGES = sorted(path.stem for path in (ROOT / "book").glob("*.md"))
 WORDS_ONLY = {"api", "bibliography", "glossary"}
-# Flags for a machine with no screen and no way out, where Chromium must not try to call home.
-FLAGS = [
-    f"--{flag}"
-    for flag in (
-        *("no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
-        *("disable-background-networking", "disable-component-update", "disable-sync"),
-    )
-]
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-
-
-@pytest.fixture(scope="session")
-def address(site):
-    """The site served under a sub-path, as GitHub Pages does it."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def translate_path(self, path):
-            return super().translate_path(re.sub(r"^/book", "", path))
-
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Handler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/book/"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        if os.environ.get("CNN_TF_CI"):
-            pytest.fail("No Chromium was found, and CNN_TF_CI is set: install it.")
-        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["light", "dark", "phone"])
@@ -84,19 +40,37 @@ def page(request, chromium):
 def test_page(name, page, address):
     page.goto(f"{address}{name}.html", wait_until="networkidle")
     page.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
+    wake(page)
     page.screenshot(path=SCREENSHOTS / f"{name}-{page.look}.png", full_page=True)
 
+    barriers = Axe().run(page).response["violations"]
+    assert [(it["id"], it["nodes"][0]["html"]) for it in barriers] == []
     assert page.problems == []
     foreign = [url for url in page.requests if not url.startswith((address, "data:", "blob:"))]
     assert foreign == []
     # Nothing sticks out to the side.
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # Each drawing says what is to be seen on it.
-    drawings = page.locator("div.figure svg")
+    drawings = page.locator("div.figure svg").filter(visible=True)
     assert drawings.count() >= (0 if name in WORDS_ONLY else 1)
     for drawing in drawings.all():
         assert len(drawing.get_attribute("aria-label")) > 10
         assert drawing.bounding_box()["width"] > 100
+
+
+def test_the_browser_loads_nothing_from_elsewhere(page, address):
+    page.goto(f"{address}index.html")
+    for attempt in (
+        "fetch('https://example.org/')",
+        "import('https://example.org/a.js')",
+        "new Promise((done, fail) => { const image = new Image(); image.onload = done;"
+        " image.onerror = () => fail(new Error('Content Security Policy'));"
+        " image.src = 'https://example.org/a.png'; })",
+    ):
+        said = page.evaluate(f"{attempt}.then(() => 'loaded', error => String(error))")
+        assert said != "loaded"
+    blocked = [problem for problem in page.problems if "Content Security Policy" in problem]
+    assert len(blocked) >= 3, page.problems
 
 
 def test_figures_take_the_text_colour_of_the_page(page, address):

@@ -52,7 +52,9 @@ def interpreter(version):
 def test_holds_the_package_and_nothing_else(wheel):
     assert wheel.stat().st_size < 200_000
     names = zipfile.ZipFile(wheel).namelist()
-    modules = {path.name for path in (ROOT / "cnn_tf").glob("*.py")}
+    package = ROOT / "cnn_tf"
+    modules = {path.name for path in package.glob("*.py")}
+    modules |= {f"javascript/{path.name}" for path in package.glob("javascript/*.js")}
     packed = {name.removeprefix("cnn_tf/") for name in names if ".dist-info/" not in name}
     assert packed == modules | {"py.typed"}
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import nbformat
 from docutils import nodes
+from jupyter_cache import get_cache
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sphinx.application import Sphinx
@@ -40,6 +41,8 @@ _FOLDER = "notebooks"  # beside the pages of the site
 _MARK = "\x02{}\x03"
 _PARTS = re.compile(r"\x02(.*?)\x03")
 _PARAGRAPH = SubContextParams(prefix_eol=2, suffix_eol=2)
+# Of an explorer, what is seen before its cell has run: the static figure.
+_EXPLORER = re.compile(r"<cnn-[^>]*>(<div class='figure'>.*?</div>).*</script>", re.DOTALL)
 _DRAWING = re.compile(r'(<svg [^>]*aria-label="([^"]*)" style="width: (\d+)px.*?</svg>)', re.DOTALL)
 
 _INSTALL = """\
@@ -218,7 +221,9 @@ class NotebookBuilder(MarkdownBuilder):
         doctree.walkabout(translator)
         pieces = _PARTS.split(translator.astext())
         parts = list(zip(["text", *pieces[1::2]], map(str.strip, pieces[::2]), strict=True))
-        page = nbformat.read(executed, nbformat.NO_CONVERT)
+        # Of a page that was not executed in this build, only the cache has the outputs.
+        cache = get_cache(self.config.nb_execution_cache_path)
+        _, page = cache.merge_match_into_notebook(nbformat.read(executed, nbformat.NO_CONVERT))
         for suffix, solved in (("", True), ("-exercises", False)):
             cells = list(_cells(parts, page, solved))
             title = 1 + next(i for i, cell in enumerate(cells) if cell.source.startswith("# "))
@@ -278,7 +283,8 @@ def _code_cell(cell: NotebookNode, with_outputs: bool) -> NotebookNode:
         copy["execution_count"], copy["outputs"] = cell.execution_count, deepcopy(cell.outputs)
         for output in copy.outputs:
             if "text/html" in output.get("data", ()):
-                output.data["text/html"] = _DRAWING.sub(_embed, output.data["text/html"])
+                html = _EXPLORER.sub(r"\1", output.data["text/html"])
+                output.data["text/html"] = _DRAWING.sub(_embed, html)
     return copy
 
 

@@ -1,0 +1,102 @@
+"""The last touch on each page, when the theme has written it: barriers removed, a policy put in.
+
+A content security policy makes the browser load from the site itself, and nowhere else. It stands
+in the page, since a site of files cannot send headers.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+_LONGEST = 36  # letters of code that fit on the narrowest phone
+
+# --- Barriers -------------------------------------------------------------------------------------
+
+# What Sphinx and Furo write, and what keeps readers out who listen or use the keyboard alone.
+_BARRIERS: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+    # A heading has a level, and landmarks of one kind have names.
+    (r'<p class="caption" role="heading">', '<p class="caption" role="heading" aria-level="2">'),
+    (r'<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="Pages">'),
+    (r'<aside class="toc-drawer', r'<aside aria-label="This page" class="toc-drawer'),
+    (
+        r'<a href="#" class="back-to-top muted-link">.*?</a>',
+        lambda link: f'<nav aria-label="Back to top">{link[0]}</nav>',
+    ),
+    # What unfolds is itself a control: no link within it.
+    (
+        r"<summary[^>]*>.*?</summary>",
+        lambda summary: re.sub(r"</?a\b[^>]*>", "", summary[0]),
+    ),
+    # Roles that are no longer in use, or that need other children.
+    (r' role="doc-biblioentry"', ""),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+    (r'<th class="head"><p></p></th>', "<td></td>"),
+    # The arguments of a long signature are no list of definitions.
+    (
+        r"<dl>\s*(?:<dd>.*?</dd>\s*)+</dl>",
+        lambda lines: re.sub("(?<=</)d[ld]|(?<=<)d[ld]", "span", lines[0]),
+    ),
+    # What scrolls can be reached without a mouse.
+    (r'<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'),
+    (
+        r"<pre([^>]*)>(.*?)</pre>",
+        lambda code: f"<pre{code[1]}{_focusable(code[2])}>{code[2]}</pre>",
+    ),
+]
+
+
+def _focusable(code: str) -> str:
+    lines = unescape(re.sub(r"<[^>]+>", "", code)).splitlines()
+    return ' tabindex="0"' if max(map(len, lines), default=0) > _LONGEST else ""
+
+
+def _without_barriers(html: str) -> str:
+    for pattern, replacement in _BARRIERS:
+        html = re.sub(pattern, replacement, html, flags=re.DOTALL)
+    return html
+
+
+# --- Policy ---------------------------------------------------------------------------------------
+
+_INLINE = re.compile(r"<script(?![^>]*\b(?:src|type)=)[^>]*>(.*?)</script>", re.DOTALL)
+_CHARSET = '<meta charset="utf-8">'
+
+
+def _policy(html: str) -> str:
+    """Allow what comes from the site, and by their digests the scripts that stand in the page."""
+    digests = {hashlib.sha256(code.encode()).digest() for code in _INLINE.findall(html)}
+    scripts = " ".join(f"'sha256-{base64.b64encode(it).decode()}'" for it in sorted(digests))
+    return "; ".join(
+        (
+            "default-src 'self'",
+            f"script-src 'self' {scripts}",
+            "style-src 'self' 'unsafe-inline'",  # the drawings carry style attributes
+            "img-src 'self' data: blob:",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+        )
+    )
+
+
+def _finish(app: Sphinx, error: Exception | None) -> None:
+    """Finish the pages that this build has written."""
+    if error or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        html = path.read_text("utf-8")
+        if "Content-Security-Policy" not in html.partition("</head>")[0]:
+            html = _without_barriers(html)
+            policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(html)}">'
+            path.write_text(html.replace(_CHARSET, f"{_CHARSET}\n    {policy}", 1), "utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to the end of the build."""
+    app.connect("build-finished", _finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

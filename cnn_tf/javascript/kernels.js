@@ -1,0 +1,375 @@
+/** Kernels on a picture: the page's, one of the reader's own, or what the reader's camera sees. */
+
+import { correlate, matrix, pad, rows, tensor } from "./arithmetic.js";
+import { arrow, define, Explorer, factor, format, make, matrixOf, row } from "./element.js";
+import { Matrix } from "./matrix.js";
+import { Camera, canvas, frame, fromFile, largest, overlay, paint, unpack } from "./picture.js";
+
+/** @typedef {import("./arithmetic.js").Tensor} Tensor */
+
+/** Rows and columns of the reader's own pictures. */
+const SIDE = 128;
+
+/** The longest sum that is written out: as many terms as a Sobel kernel has. */
+const TERMS = 6;
+
+/** @type {{[name: string]: number[][]}} */
+const SMALL = {
+  identity: [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
+  mean: outer([1 / 3, 1 / 3, 1 / 3], [1, 1, 1].map((k) => k / 3)),
+  gaussian: outer([1 / 4, 2 / 4, 1 / 4], [1 / 4, 2 / 4, 1 / 4]),
+  upright: outer([1, 2, 1], [1, 0, -1]),
+  level: outer([1, 0, -1], [1, 2, 1]),
+  slanted: [[2, 1, 0], [1, 0, -1], [0, -1, -2]],
+  laplacian: [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
+  sharpen: [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+  emboss: [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]],
+};
+
+/** Those that differ at 5x5; the others get a border of zeros. @type {typeof SMALL} */
+const LARGE = {
+  mean: outer([1, 1, 1, 1, 1], [0.04, 0.04, 0.04, 0.04, 0.04]),
+  gaussian: outer([1, 4, 6, 4, 1], [1 / 256, 4 / 256, 6 / 256, 4 / 256, 1 / 256]),
+};
+
+const NAMES = {
+  identity: "identity",
+  mean: "mean (blur)",
+  gaussian: "Gaussian blur",
+  upright: "upright edges (Sobel)",
+  level: "level edges (Sobel)",
+  slanted: "slanted edges",
+  laplacian: "Laplacian",
+  sharpen: "sharpen",
+  emboss: "emboss",
+  own: "own",
+};
+
+/** @type {import("./element.js").Kind} */
+const kernelKind = {
+  read(text) {
+    const K = matrixOf(5).read(text);
+    return [3, 5].includes(K?.length) && K[0].length === K.length ? K : undefined;
+  },
+  write: matrixOf(5).write,
+};
+
+export class Kernels extends Explorer {
+  static kinds = { kernel: kernelKind };
+
+  static defaults = { kernel: SMALL.upright };
+
+  /** What the kernel is laid on. The reader's own pictures are no setting: no address holds them. */
+  #picture = tensor([1, 1, 1]);
+
+  #own = false;
+
+  #response = tensor([1, 1, 1]);
+
+  #signed = true;
+
+  /** The pixel that the reader has pointed at. @type {[number, number] | undefined} */
+  #pointed = undefined;
+
+  #camera = new Camera();
+
+  #asking = false;
+
+  #frame = 0;
+
+  #input = canvas("Picture: the arrow keys move from pixel to pixel", 256);
+
+  #output = canvas("Response", 256);
+
+  #overInput = overlay(this.#input);
+
+  #overOutput = overlay(this.#output);
+
+  #kernel = new Matrix("K", "k", {
+    edit: (i, j, value) => {
+      const { kernel } = this.state;
+      this.change({ kernel: kernel.with(i, kernel[i].with(j, value)) });
+    },
+  });
+
+  #scale = make("div", { class: "small" });
+
+  #sum = make("p", { class: "note", role: "status" });
+
+  #error = make("p", { class: "note", role: "alert" });
+
+  #watch = this.button("Use the camera", () => this.#toggle());
+
+  #back = this.button("Back to the first picture", () => {
+    this.stop();
+    this.#show(this.#first(), false);
+    this.#file.querySelector("input")?.focus(); // this button is gone
+  });
+
+  #file = this.fileControl("Choose a picture", "image/*", (file) => this.#open(file));
+
+  build() {
+    this.#picture = this.#first();
+    this.#kernel.element.classList.add("wide");
+    // Screen readers keep the arrow keys to themselves, apart from here.
+    this.#input.setAttribute("role", "application");
+    this.#input.tabIndex = 0;
+    this.#input.addEventListener("keydown", (event) => this.#key(event));
+    this.#input.addEventListener("focus", () => this.#point(this.#pointed ?? this.#middle()));
+    for (const pixels of [this.#input, this.#output]) {
+      const point = (/** @type {PointerEvent} */ event) => {
+        const [h, w] = this.#picture.shape;
+        const i = Math.floor((event.offsetY / pixels.clientHeight) * h);
+        this.#point([i, Math.floor((event.offsetX / pixels.clientWidth) * w)]);
+      };
+      pixels.addEventListener("pointermove", point);
+      pixels.addEventListener("pointerdown", point);
+    }
+    const choice = this.choiceControl("kernel", {
+      options: NAMES,
+      get: () => named(this.state.kernel),
+      set: (name) => this.change({ kernel: preset(name, this.state.kernel.length) }),
+    });
+    for (const option of choice.querySelectorAll("[value=own]")) option.disabled = true;
+    const black = make("div", { class: "small" }, "black: 0, white: 1");
+    const pictures = row(
+      make("figure", { class: "x" }, caption("Picture"), this.#overInput.element, black),
+      make("figure", { class: "y" }, caption("Response"), this.#overOutput.element, this.#scale),
+    );
+    pictures.addEventListener("dragover", (event) => event.preventDefault());
+    pictures.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.#open(event.dataTransfer?.files[0]);
+    });
+    return [
+      pictures,
+      this.#sum,
+      row(
+        choice,
+        this.choiceControl("size", {
+          options: { 3: "3 × 3", 5: "5 × 5" },
+          get: () => String(this.state.kernel.length),
+          set: (size) => this.change({ kernel: resized(this.state.kernel, Number(size)) }),
+        }),
+        this.checkControl("signed colours", {
+          get: () => this.#signed,
+          set: (value) => {
+            this.#signed = value;
+            this.draw();
+          },
+        }),
+      ),
+      this.#kernel.element,
+      row(
+        this.#file,
+        this.#watch,
+        this.#back,
+      ),
+      this.#error,
+      make("p", { class: "note small" }, "Your picture stays on this machine."),
+    ];
+  }
+
+  /** The picture that the page gives. */
+  #first() {
+    const { shape: [h, w], data } = unpack(this.data.picture);
+    return tensor([h, w, 1], data);
+  }
+
+  #middle() {
+    const [h, w] = this.#picture.shape;
+    return [Math.floor(h / 2), Math.floor(w / 2)];
+  }
+
+  /**
+   * @param {Tensor} picture
+   * @param {boolean} own Whether it is the reader's.
+   */
+  #show(picture, own) {
+    this.#picture = picture;
+    this.#own = own;
+    this.#error.textContent = "";
+    this.draw();
+  }
+
+  // The reader's own pictures
+
+  /** @param {File | undefined} file */
+  async #open(file) {
+    this.stop();
+    try {
+      if (!file) throw new TypeError("That is no file: choose a picture, PNG or JPEG.");
+      this.#show(await fromFile(file, SIDE), true);
+    } catch (error) {
+      this.#error.textContent = /** @type {Error} */ (error).message;
+    }
+  }
+
+  async #toggle() {
+    if (this.#camera.running) return this.stop();
+    this.#error.textContent = "";
+    this.#asking = true;
+    this.#label();
+    document.addEventListener("visibilitychange", this.#leave);
+    try {
+      await this.#camera.start();
+    } catch (error) {
+      this.#error.textContent = /** @type {Error} */ (error).message;
+    }
+    this.#asking = false;
+    this.#look();
+  }
+
+  /** Take what the camera sees now, until it is stopped. */
+  #look() {
+    if (!this.#camera.running) return this.stop();
+    this.#show(this.#camera.picture(SIDE), true);
+    this.#frame = requestAnimationFrame(() => this.#look());
+  }
+
+  #leave = () => {
+    if (document.hidden) this.stop();
+  };
+
+  stop() {
+    cancelAnimationFrame(this.#frame);
+    document.removeEventListener("visibilitychange", this.#leave);
+    this.#camera.stop();
+    this.#label();
+    super.stop();
+  }
+
+  reset() {
+    this.stop();
+    this.#pointed = undefined;
+    this.#picture = this.#first();
+    this.#own = false;
+    this.#error.textContent = "";
+    super.reset();
+  }
+
+  /** Bring the buttons to what they would do now. */
+  #label() {
+    const { running } = this.#camera;
+    this.#watch.textContent = running ? "Stop the camera" : "Use the camera";
+    this.#watch.disabled = this.#asking;
+    this.#sum.setAttribute("aria-live", running ? "off" : "polite"); // it changes at each frame
+  }
+
+  // Pointing
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const step = arrow(event);
+    if (!step) return;
+    event.preventDefault();
+    const [i, j] = this.#pointed ?? this.#middle();
+    this.#point([i + step[0], j + step[1]]);
+  }
+
+  /** @param {number[]} pixel */
+  #point([i, j]) {
+    this.#pointed = [i, j];
+    this.#mark();
+  }
+
+  /** Frame the pixel that is pointed at, and write the sum there. */
+  #mark() {
+    const drawings = [this.#overInput.drawing, this.#overOutput.drawing];
+    const [h, w] = this.#picture.shape;
+    for (const drawing of drawings) drawing.setAttribute("viewBox", `0 0 ${w} ${h}`);
+    if (!this.#pointed) {
+      for (const drawing of drawings) drawing.replaceChildren();
+      this.#sum.textContent = "Point at the picture to see the sum at a pixel.";
+      return;
+    }
+    const { kernel } = this.state;
+    // The next picture may be smaller.
+    const i = Math.min(Math.max(this.#pointed[0], 0), h - 1);
+    const j = Math.min(Math.max(this.#pointed[1], 0), w - 1);
+    this.#pointed = [i, j];
+    const before = (kernel.length - 1) / 2;
+    drawings[0].replaceChildren(frame(j - before, i - before, kernel.length, kernel.length));
+    drawings[1].replaceChildren(frame(j, i, 1, 1));
+    /** @type {(u: number, v: number) => number} The padding is zeros. */
+    const pixel = (u, v) => u >= 0 && u < h && v >= 0 && v < w ? this.#picture.data[u * w + v] : 0;
+    const terms = kernel.flatMap((/** @type {number[]} */ weights, /** @type {number} */ u) =>
+      weights.flatMap((k, v) =>
+        k === 0 ? [] : `${format(pixel(i + u - before, j + v - before))}·${factor(k)}`
+      )
+    );
+    const sum = format(this.#response.data[i * w + j]);
+    this.#sum.textContent = `Row ${i + 1}, column ${j + 1}: ` +
+      (terms.length > 0 && terms.length <= TERMS
+        ? `${terms.join(" + ")} = ${sum}`
+        : `the sum of ${terms.length} products is ${sum}`);
+  }
+
+  draw() {
+    const { kernel } = this.state;
+    const n = kernel.length;
+    const K = tensor([n, n, 1, 1], matrix(kernel).data);
+    this.#response = correlate(this.#picture, K, { padding: "same" });
+    const limit = largest(this.#response);
+    this.#kernel.show(kernel);
+    paint(this.#input, this.#picture);
+    if (this.#signed) {
+      paint(this.#output, this.#response, { signed: true, limit: limit || 1 });
+      this.#scale.textContent = `full colour: ±${format(limit)} (blue +, orange −)`;
+    } else {
+      paint(this.#output, this.#response);
+      this.#scale.textContent = "black: 0 and less, white: 1 and more";
+    }
+    this.#back.hidden = !this.#own;
+    this.#label();
+    this.#mark();
+  }
+}
+
+/** @param {string} name */
+function caption(name) {
+  return make("figcaption", { class: "name" }, name);
+}
+
+/**
+ * The products of two lists' numbers.
+ * @param {number[]} a
+ * @param {number[]} b
+ */
+function outer(a, b) {
+  return a.map((x) => b.map((y) => x * y));
+}
+
+/**
+ * A copy with 3 or 5 rows and columns: zeros come around it, or its border goes.
+ * @param {number[][]} kernel
+ * @param {number} n
+ * @returns {number[][]}
+ */
+function resized(kernel, n) {
+  if (n === kernel.length) return kernel;
+  if (n === 3) return kernel.slice(1, -1).map((weights) => weights.slice(1, -1));
+  return rows(pad(tensor([3, 3, 1], matrix(kernel).data), [[1, 1], [1, 1]]));
+}
+
+/**
+ * @param {string} name
+ * @param {number} n
+ */
+function preset(name, n) {
+  return (n === 5 && LARGE[name]) || resized(SMALL[name], n);
+}
+
+/**
+ * The preset with these numbers, up to the six digits that an address keeps.
+ * @param {number[][]} kernel
+ */
+function named(kernel) {
+  const numbers = kernel.flat();
+  const same = Object.keys(SMALL).find((name) =>
+    preset(name, kernel.length).flat().every((k, at) => Math.abs(k - numbers[at]) < 1e-6)
+  );
+  return same ?? "own";
+}
+
+define("cnn-kernels", Kernels);

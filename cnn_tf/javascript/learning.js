@@ -1,0 +1,437 @@
+/** Gradient descent: a layer finds the kernel that makes the wanted output, step by step. */
+
+import { corr2d, squaredError } from "./arithmetic.js";
+import { calm, define, Explorer, format, make, matrixOf, number, row } from "./element.js";
+import { Matrix, replaced } from "./matrix.js";
+
+/** @typedef {import("./element.js").State} State */
+/** @typedef {{kernel: number[][], loss: number, gradient: number[][], rate: number}} Moment
+ *   The layer after a step, and the learning rate of that step. */
+/** @typedef {{low: number, high: number, ticks: [number, string][]}} Scale */
+
+const KERNELS = {
+  "1,-1": "upright edges 1 −1",
+  "1;-1": "level edges 1 −1",
+  "1,-1;2,0.5": "2 × 2",
+  "1,0,-1;2,0,-2;1,0,-1": "Sobel",
+};
+
+// The preferred numbers of IEC 60063: about even steps on a logarithmic scale, and all of them short.
+const DECADE = "10 11 12 13 15 16 18 20 22 24 27 30 33 36 39 43 47 51 56 62 68 75 82 91".split(" ");
+const RATES = [1e-4, 1e-3, 1e-2]
+  .flatMap((unit) => DECADE.map((digits) => Number((Number(digits) * unit).toPrecision(2))))
+  .filter((rate) => rate <= 0.3);
+
+const STEPS = 200;
+const FOUND = 1e-6;
+const DIVERGED = 1e12;
+
+const kernelKind = matrixOf(3);
+
+export class Learning extends Explorer {
+  static kinds = {
+    X: matrixOf(12),
+    K: kernelKind,
+    start: kernelKind,
+    learning_rate: number(0.001, 0.3),
+  };
+
+  static defaults = {
+    X: Array.from({ length: 6 }, () => [1, 1, 0, 0, 0, 0, 1, 1]),
+    K: [[1, -1]],
+    start: [[0.2, 0.2]],
+    learning_rate: 0.03,
+  };
+
+  /** X, K and start of the run. @type {number[][][]} */
+  #given = [];
+
+  /** The output of the kernel to be found. @type {number[][]} */
+  #Y = [];
+
+  /** The learning rate above which the steps grow. */
+  #limit = Infinity;
+
+  /** One more than the steps. @type {Moment[]} */
+  #run = [];
+
+  #input = fine(
+    new Matrix("X", "x", {
+      edit: (i, j, value) => this.change({ X: replaced(this.state.X, i, j, value) }),
+    }),
+  );
+
+  #output = fine(new Matrix("Output now", "y"));
+
+  #wantedOutput = fine(new Matrix("Y, wanted", "y"));
+
+  #kernel = fine(new Matrix("Kernel now", "k"));
+
+  #wantedKernel = fine(
+    new Matrix("K, wanted", "k", {
+      edit: (i, j, value) => this.change({ K: replaced(this.state.K, i, j, value) }),
+    }),
+  );
+
+  #note = make("p", { class: "note", role: "status" });
+
+  #losses = make("svg", { class: "chart y", viewBox: "0 0 340 200", role: "img" });
+
+  #numbers = make("svg", { class: "chart k", viewBox: "0 0 340 200", role: "img" });
+
+  /** @param {State} state */
+  settle(state) {
+    const { X } = state;
+    if (state.K.length > X.length || state.K[0].length > X[0].length) {
+      state.K = state.K.slice(0, X.length)
+        .map((/** @type {number[]} */ values) => values.slice(0, X[0].length));
+    }
+    const { K, start } = state;
+    if (start.length !== K.length || start[0].length !== K[0].length) {
+      state.start = K.map((/** @type {number[]} */ values) => values.map(() => 0.2));
+    }
+    const given = [X, K, state.start];
+    if (given.every((values, n) => values === this.#given[n])) return;
+    this.#given = given;
+    this.#Y = corr2d(X, K);
+    this.#limit = largestRate(X, K);
+    this.#begin(state);
+  }
+
+  /**
+   * Go back to step 0.
+   * @param {State} state
+   */
+  #begin({ X, start, learning_rate }) {
+    this.#run = [{ kernel: start, ...squaredError(X, start, this.#Y), rate: learning_rate }];
+  }
+
+  reset() {
+    this.#given = [];
+    super.reset();
+  }
+
+  build() {
+    const kernels = this.choiceControl("kernel to be found", {
+      options: { ...KERNELS, own: "your own" },
+      get: () => {
+        const text = kernelKind.write(this.state.K);
+        return text in KERNELS ? text : "own";
+      },
+      set: (text) => this.change({ K: kernelKind.read(text) }),
+    });
+    // It is chosen by writing numbers into the table.
+    kernels.querySelector("[value=own]")?.toggleAttribute("disabled", true);
+    const rate = this.numberControl("learning rate", {
+      least: 0,
+      most: RATES.length - 1,
+      slide: true,
+      get: () => nearest(this.state.learning_rate),
+      set: (n) => this.change({ learning_rate: RATES[n] }),
+      show: () => {
+        const limit = Number.isFinite(this.#limit) ? `, diverges above ${format(this.#limit)}` : "";
+        return format(this.state.learning_rate) + limit;
+      },
+    });
+    return [
+      row(this.#input.element, this.#output.element, this.#wantedOutput.element),
+      row(this.#kernel.element, this.#wantedKernel.element, kernels),
+      row(rate),
+      row(
+        this.button("Step", () => this.#advance(1)),
+        this.playControl("Play", () => this.#advance(calm() ? STEPS : 1), 120),
+        this.button("Start again", () => {
+          this.stop();
+          this.#begin(this.state);
+          this.draw();
+        }),
+        this.button("Another start", () => {
+          const start = this.state.K.map((/** @type {number[]} */ values) =>
+            values.map(() => Math.round(200 * Math.random() - 100) / 100)
+          );
+          this.change({ start });
+        }),
+      ),
+      this.#note, // below the buttons, which stay where they are when it becomes longer
+      row(this.#losses, this.#numbers),
+    ];
+  }
+
+  /**
+   * Take steps, up to the end of the run.
+   * @param {number} steps
+   * @returns {boolean} Whether there is more to do.
+   */
+  #advance(steps) {
+    const { X, learning_rate: rate } = this.state;
+    let more = !this.#diverged();
+    for (let n = 0; n < steps && more; n++) {
+      const { kernel: old, gradient } = this.#run[this.#run.length - 1];
+      const kernel = old.map((values, a) => values.map((k, b) => k - rate * gradient[a][b]));
+      const { loss, gradient: next } = squaredError(X, kernel, this.#Y);
+      this.#run.push({ kernel, loss, gradient: next, rate });
+      // Who plays after the end gets as many steps again.
+      more = !this.#diverged() && loss >= FOUND && (this.#run.length - 1) % STEPS !== 0;
+    }
+    if (!more) this.stop(); // before the note changes, so that the end is read aloud
+    this.draw();
+    return more;
+  }
+
+  /** Whether the last step made the loss larger, and the next one would be as long or longer. */
+  #grows() {
+    if (this.#run.length === 1) return false;
+    const [before, now] = this.#run.slice(-2);
+    const larger = !(now.loss <= before.loss) && !(now.loss < FOUND); // so is NaN
+    return larger && this.state.learning_rate >= now.rate;
+  }
+
+  #diverged() {
+    return this.#grows() && !(this.#run[this.#run.length - 1].loss <= DIVERGED);
+  }
+
+  draw() {
+    const { X, K } = this.state;
+    const { kernel } = this.#run[this.#run.length - 1];
+    this.#input.show(X, { lit: shade(X, X) });
+    inUnits(this.#wantedOutput, "Y, wanted", this.#Y, shade(this.#Y, this.#Y));
+    const output = corr2d(X, kernel);
+    inUnits(this.#output, "Output now", output, shade(output, this.#Y));
+    inUnits(this.#kernel, "Kernel now", kernel);
+    this.#wantedKernel.show(K);
+    this.#note.setAttribute("aria-live", this.playing ? "off" : "polite");
+    this.#note.textContent = this.#words();
+    this.#drawLosses();
+    this.#drawNumbers();
+  }
+
+  #words() {
+    const { kernel, loss } = this.#run[this.#run.length - 1];
+    const numbers = kernel.flat().map((k) => any(Math.round(1000 * k) / 1000)).join(", ");
+    const now = `Step ${this.#run.length - 1}: loss ${any(loss)}, kernel ${numbers}`;
+    if (this.#diverged()) {
+      return `${now}. It has diverged: start again with a smaller learning rate.`;
+    }
+    if (this.#grows()) return `${now}. The loss grows: the learning rate is too large.`;
+    const K = this.state.K.flat();
+    if (loss < FOUND && kernel.flat().some((k, n) => Math.abs(k - K[n]) > 0.01)) {
+      return `${now}. It is not K, but its output is the same: this X does not tell them apart.`;
+    }
+    return now;
+  }
+
+  #drawLosses() {
+    const losses = this.#run.map(({ loss }) => loss);
+    const values = losses.map((loss) => Math.log10(Math.max(loss, 1e-16)));
+    const low = Math.min(Math.floor(Math.min(...values)), Math.log10(FOUND));
+    const high = Math.max(Math.ceil(Math.max(...values)), 1);
+    const between = Math.ceil((high - low) / 5);
+    /** @type {[number, string][]} */
+    const ticks = [];
+    for (let power = low; power <= high; power += between) {
+      const text = power < -3 || power > 4 ? `1e${format(power)}` : format(10 ** power);
+      ticks.push([power, text]);
+    }
+    plot(this.#losses, "loss", [values], { low, high, ticks });
+    this.#losses.setAttribute("aria-label", `The loss ${way(losses)}.`);
+  }
+
+  #drawNumbers() {
+    const wanted = this.state.K.flat();
+    const lines = this.#run[0].kernel.flat()
+      .map((_, n) => this.#run.map(({ kernel }) => kernel.flat()[n]));
+    const columns = this.state.K[0].length;
+    const names = lines.map((_, n) => `K${index(Math.floor(n / columns))}${index(n % columns)}`);
+    plot(this.#numbers, "numbers of the kernel", lines, linear([...wanted, ...lines.flat()]), {
+      names,
+      wanted,
+    });
+    const words = lines.map((line, n) => `${names[n]} ${way(line)}, wanted ${format(wanted[n])}`);
+    this.#numbers.setAttribute("aria-label", `The numbers of the kernel: ${words.join("; ")}.`);
+  }
+}
+
+/**
+ * The largest learning rate that converges: 2 / λ, with the largest eigenvalue λ of the loss's
+ * second derivatives, 2 AᵀA. What AᵀA makes of a kernel are two correlations with X, and repeating
+ * it turns nearly every kernel towards the eigenvector of λ.
+ * @param {number[][]} X
+ * @param {number[][]} K Only its shape counts.
+ */
+function largestRate(X, K) {
+  let kernel = K.map((values, a) => values.map((_, b) => Math.cos(a * values.length + b)));
+  let [size, before, last] = [Math.hypot(...kernel.flat()), 0, -1];
+  for (let n = 0; n < STEPS && Math.abs(before - last) > 1e-12 * before; n++) {
+    kernel = kernel.map((values) => values.map((k) => k / size));
+    kernel = corr2d(X, corr2d(X, kernel));
+    size = Math.hypot(...kernel.flat());
+    [last, before] = [before, size];
+    if (size === 0) break;
+  }
+  return 1 / size;
+}
+
+/**
+ * Where a rate stands among those of the slider.
+ * @param {number} rate
+ */
+function nearest(rate) {
+  const distances = RATES.map((each) => Math.abs(Math.log(each / rate)));
+  return distances.indexOf(Math.min(...distances));
+}
+
+// --- Tables --------------------------------------------------------------------------------------
+
+/**
+ * Make the numbers of a table small.
+ * @param {Matrix} matrix
+ */
+function fine(matrix) {
+  matrix.element.classList.add("fine");
+  return matrix;
+}
+
+/**
+ * Show numbers of any size in small cells: large ones in units of a power of ten.
+ * @param {Matrix} matrix
+ * @param {string} name
+ * @param {number[][]} values
+ * @param {(i: number, j: number) => number} [lit]
+ */
+function inUnits(matrix, name, values, lit) {
+  const most = Math.max(...values.flat().map(Math.abs));
+  const unit = most < 999.5 ? 1 : 10 ** Math.floor(Math.log10(most));
+  const asked = unit === 1 ? name : `${name}, in units of ${any(unit)}`;
+  if (asked !== matrix.name) matrix.rename(asked);
+  const short = (/** @type {number} */ value) =>
+    Number((Math.round(100 * value / unit) / 100).toPrecision(3));
+  matrix.show(values.map((each) => each.map(short)), { lit });
+}
+
+/**
+ * Fill cells by the size of their numbers.
+ * @param {number[][]} values
+ * @param {number[][]} full The largest of these is in full colour.
+ * @returns {(i: number, j: number) => number}
+ */
+function shade(values, full) {
+  const most = Math.max(...full.flat().map(Math.abs)) || 1;
+  return (i, j) => Math.min(1, Math.abs(values[i][j]) / most);
+}
+
+// --- Words ---------------------------------------------------------------------------------------
+
+/**
+ * A number of any size, short.
+ * @param {number} value
+ */
+function any(value) {
+  if (!(Math.abs(value) >= 1e5)) return format(value);
+  return value.toExponential(2).replace(/\.?0*e\+/, "e").replace("-", "−");
+}
+
+/** @param {number[]} values */
+function way(values) {
+  const [first, last] = [values[0], values[values.length - 1]];
+  if (values.length === 1) return `is ${any(first)}`;
+  return `goes from ${any(first)} to ${any(last)} in ${values.length - 1} steps`;
+}
+
+/**
+ * A digit as an index.
+ * @param {number} digit
+ */
+function index(digit) {
+  return String.fromCharCode(0x2080 + digit);
+}
+
+// --- Charts --------------------------------------------------------------------------------------
+
+const [LEFT, RIGHT, TOP, BOTTOM] = [44, 306, 24, 170];
+
+// Lines differ by more than their ends, also where colours do not help.
+const DASHES = ["", "7 3", "2 3", "9 3 2 3", "14 4", "1 2", "9 3 2 3 2 3", "5 6", "4 2"];
+
+/**
+ * A scale for all of some values, with round numbers on it.
+ * @param {number[]} values
+ * @returns {Scale}
+ */
+function linear(values) {
+  const finite = values.filter(Number.isFinite);
+  const [least, most] = [Math.min(...finite), Math.max(...finite)];
+  const range = Math.max(most - least, 1e-3);
+  const power = 10 ** Math.floor(Math.log10(range / 3));
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= range / 3.5) ?? 10);
+  // Some room, and in quarters: then the scale changes seldom while the lines grow.
+  const low = Math.floor(4 * (least - range / 16) / step) / 4 * step;
+  const high = Math.ceil(4 * (most + range / 16) / step) / 4 * step;
+  /** @type {[number, string][]} */
+  const ticks = [];
+  for (let n = Math.ceil(low / step); n * step <= high; n++) {
+    ticks.push([n * step, any(Number((n * step).toPrecision(4)))]);
+  }
+  return { low, high, ticks };
+}
+
+/**
+ * Draw lines over the steps.
+ * @param {SVGElement} svg
+ * @param {string} title
+ * @param {number[][]} lines
+ * @param {Scale} scale
+ * @param {{names?: string[], wanted?: number[]}} options
+ */
+function plot(svg, title, lines, { low, high, ticks }, { names, wanted = [] } = {}) {
+  const now = lines[0].length - 1;
+  const end = [20, 50, 100].find((n) => n >= now) ?? Math.ceil(now / STEPS) * STEPS;
+  const x = (/** @type {number} */ step) => +(LEFT + (RIGHT - LEFT) * step / end).toFixed(1);
+  const y = (/** @type {number} */ value) =>
+    +(BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low || 1)).toFixed(1);
+  const parts = [make("text", { x: LEFT, y: 12 }, title)];
+  for (const [value, text] of ticks) {
+    const at = y(value);
+    parts.push(make("line", { x1: LEFT, x2: RIGHT, y1: at, y2: at }));
+    parts.push(make("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, text));
+  }
+  for (const step of [0, end / 2, end]) {
+    const where = { x: x(step), y: BOTTOM + 17, "text-anchor": "middle" };
+    parts.push(make("text", where, step === end ? `${end} steps` : String(step)));
+  }
+  for (const value of new Set(wanted)) {
+    const at = y(value);
+    parts.push(make("line", { class: "wanted", x1: LEFT, x2: RIGHT, y1: at, y2: at }));
+  }
+  const ends = lines.map((values) => y(values[now]));
+  const labels = apart(ends, 12, BOTTOM);
+  lines.forEach((values, n) => {
+    const points = values.map((value, step) => `${x(step)},${y(value)}`).join(" ");
+    parts.push(make("polyline", { points, "stroke-dasharray": DASHES[n] || "none" }));
+    parts.push(make("circle", { cx: x(now), cy: ends[n], r: 2.5 }));
+    if (names) parts.push(make("text", { x: x(now) + 7, y: labels[n] + 4 }, names[n]));
+  });
+  svg.replaceChildren(...parts);
+}
+
+/**
+ * Heights near the given ones, with a gap between any two.
+ * @param {number[]} heights
+ * @param {number} gap
+ * @param {number} most
+ */
+function apart(heights, gap, most) {
+  const places = [...heights];
+  const order = heights.map((_, n) => n).sort((a, b) => heights[a] - heights[b]);
+  let least = -Infinity;
+  for (const n of order) {
+    places[n] = Math.max(places[n], least);
+    least = places[n] + gap;
+  }
+  for (const n of order.reverse()) {
+    places[n] = Math.min(places[n], most);
+    most = places[n] - gap;
+  }
+  return places;
+}
+
+define("cnn-learning", Learning);

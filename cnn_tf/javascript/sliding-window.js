@@ -1,0 +1,138 @@
+/** The sliding window: an image and a kernel to change, and the sum at each place. */
+
+import { corr2d } from "./arithmetic.js";
+import { define, Explorer, factor, format, make, matrixOf, pairOf, row } from "./element.js";
+import { Matrix, replaced, resized } from "./matrix.js";
+
+/** @typedef {import("./matrix.js").Place} Place */
+
+export class SlidingWindow extends Explorer {
+  static kinds = { X: matrixOf(8), K: matrixOf(5), place: pairOf(0, 7) };
+
+  static defaults = {
+    X: [[0, 1, 2], [3, 4, 5], [6, 7, 8]],
+    K: [[0, 1], [2, 3]],
+    place: [0, 0],
+  };
+
+  /** The cell of the input that the reader points at. @type {Place | undefined} */
+  #pointed = undefined;
+
+  /** @param {import("./element.js").State} state */
+  settle(state) {
+    const [h, w] = [state.X.length, state.X[0].length];
+    state.K = resized(state.K, Math.min(state.K.length, h), Math.min(state.K[0].length, w));
+    const [k_h, k_w] = [state.K.length, state.K[0].length];
+    state.place = [Math.min(state.place[0], h - k_h), Math.min(state.place[1], w - k_w)];
+  }
+
+  #input = new Matrix("X", "x", {
+    edit: (i, j, value) => this.change({ X: replaced(this.state.X, i, j, value) }),
+    point: (place) => {
+      this.#pointed = place;
+      this.draw();
+    },
+  });
+
+  #kernel = new Matrix("K", "k", {
+    edit: (i, j, value) => this.change({ K: replaced(this.state.K, i, j, value) }),
+  });
+
+  #output = new Matrix("Y", "y", { point: (place) => place && this.change({ place }) });
+
+  #sum = make("p", { class: "note", role: "status" });
+
+  build() {
+    return [
+      row(
+        this.#input.element,
+        make("span", { class: "sign", role: "img", "aria-label": "correlated with" }, "⋆"),
+        this.#kernel.element,
+        make("span", { class: "sign" }, "="),
+        this.#output.element,
+      ),
+      this.#sum,
+      row(
+        this.button("Back", () => this.#step(-1)),
+        this.button("Step", () => this.#step(1)),
+        this.playControl("Play", () => this.#step(1) !== 0, 900),
+      ),
+      row(
+        this.#size("X", 0, 8),
+        this.#size("X", 1, 8),
+        this.#size("K", 0, 5),
+        this.#size("K", 1, 5),
+      ),
+    ];
+  }
+
+  /**
+   * A control for the number of rows (axis 0) or columns (axis 1) of a matrix.
+   * @param {"X" | "K"} key
+   * @param {0 | 1} axis
+   * @param {number} most
+   */
+  #size(key, axis, most) {
+    const shape = () => [this.state[key].length, this.state[key][0].length];
+    return this.numberControl(`${axis ? "Columns" : "Rows"} of ${key}`, {
+      least: 1,
+      most,
+      get: () => shape()[axis],
+      set: (n) => {
+        const [h, w] = axis ? [shape()[0], n] : [n, shape()[1]];
+        this.change({ [key]: resized(this.state[key], h, w) });
+      },
+    });
+  }
+
+  /**
+   * Move the window to the next place, from the last one to the first.
+   * @param {number} by
+   * @returns {number} The number of the place.
+   */
+  #step(by) {
+    const [rows, columns] = this.#places();
+    const [i, j] = this.state.place;
+    const next = (i * columns + j + by + rows * columns) % (rows * columns);
+    this.change({ place: [Math.floor(next / columns), next % columns] });
+    return next;
+  }
+
+  #places() {
+    const { X, K } = this.state;
+    return [X.length - K.length + 1, X[0].length - K[0].length + 1];
+  }
+
+  draw() {
+    const { X, K, place: [i, j] } = this.state;
+    const Y = corr2d(X, K);
+    const pointed = this.#pointed;
+    /** @type {(u: number, v: number, top: number, left: number) => boolean} */
+    const covers = (u, v, top, left) =>
+      u >= top && u < top + K.length && v >= left && v < left + K[0].length;
+
+    this.#sum.setAttribute("aria-live", this.playing ? "off" : "polite");
+    if (!pointed) {
+      this.#input.show(X, { lit: (u, v) => Number(covers(u, v, i, j)) });
+      this.#kernel.show(K, { lit: () => 1 });
+      this.#output.show(Y, { lit: (u, v) => Number(u === i && v === j) });
+      const terms = K.flatMap((/** @type {number[]} */ row, /** @type {number} */ u) =>
+        row.map((k, v) => `${factor(X[i + u][j + v])}·${factor(k)}`)
+      );
+      this.#sum.textContent = `${terms.join(" + ")} = ${format(Y[i][j])}`;
+      return;
+    }
+    // The other way round: the outputs that use this pixel, and the weights that they give it.
+    const [row, column] = pointed;
+    const users = Y.flatMap((values, u) => values.map((_, v) => [u, v]))
+      .filter(([u, v]) => covers(row, column, u, v));
+    this.#input.show(X, { marked: (u, v) => u === row && v === column });
+    this.#kernel.show(K, {
+      lit: (a, b) => Number(users.some(([u, v]) => row - u === a && column - v === b)),
+    });
+    this.#output.show(Y, { lit: (u, v) => Number(covers(row, column, u, v)) });
+    this.#sum.textContent = `Outputs that use this pixel: ${users.length} of ${Y.flat().length}.`;
+  }
+}
+
+define("cnn-sliding-window", SlidingWindow);

@@ -1,0 +1,29 @@
+"""What several tests do in a page."""
+
+
+def wake(page):
+    """Bring each explorer of a page into sight, where it begins to live."""
+    for explorer in page.locator(":is([linked])").all():
+        explorer.scroll_into_view_if_needed()
+        explorer.locator(".explorer").wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+def table(explorer, name):
+    """The numbers of a table of an explorer, as text."""
+    rows = explorer.get_by_role("table", name=name, exact=True).locator("tr").all()
+    return [
+        [
+            cell.evaluate("cell => cell.querySelector('input')?.value ?? cell.textContent")
+            for cell in row.locator("td").all()
+        ]
+        for row in rows
+    ]
+
+
+def numbers(explorer, name):
+    """The numbers of a table of an explorer; empty cells are None."""
+    return [
+        [float(text.replace("−", "-")) if text else None for text in row]
+        for row in table(explorer, name)
+    ]
