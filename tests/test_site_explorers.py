@@ -193,6 +193,8 @@ def test_in_print_there_is_a_figure(page_name, page, address):
     for explorer in page.locator("[linked]").all():
         assert explorer.locator("div.figure svg").is_visible()
         assert not explorer.locator(".explorer").is_visible()
+    for control in ("Skip to content", "Show code cell source", "download"):
+        assert page.get_by_text(control).filter(visible=True).count() == 0
 
 
 @pytest.mark.parametrize("page_name", sorted(set(PAGES.values())))

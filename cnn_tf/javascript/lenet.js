@@ -240,14 +240,16 @@ export class LeNet extends Explorer {
       );
     }
     this.#steps = steps;
-    const shown = steps.map(({ kind, name }, i) => ({ kind, name, i }))
-      .filter(({ kind, i }) => kind === "pool" || (kind in activations && this.#isMap(i)));
-    this.#maps.replaceChildren(...shown.map(({ kind, name, i }) => {
-      const sheet = canvas("", 0);
-      sheet.dataset.step = String(i);
-      const words = kind === "pool" ? `after ${name}` : `${name}, after ${kind}`;
-      return make("figure", {}, sheet, make("figcaption", {}, words));
-    }));
+    let block = 0;
+    const sheets = steps.flatMap(({ kind, mode, pool_size }, i) => {
+      if (kind === "conv") block++;
+      const words = kind === "pool"
+        ? `${mode === "max" ? "maximum" : "mean"} of ${pool_size.join(" × ")}`
+        : `convolution, then ${kind}`;
+      const shown = kind === "pool" || (kind in activations && this.#isMap(i));
+      return shown ? [sheet(i, `Block ${block}: ${words}`)] : [];
+    });
+    this.#maps.replaceChildren(...sheets);
     this.#bars.replaceChildren(...this.#names.map((name) =>
       make(
         "tr",
@@ -399,11 +401,8 @@ export class LeNet extends Explorer {
     for (const radio of this.#choices.querySelectorAll("input")) {
       radio.checked = radio.value === this.state.picture;
     }
-    for (const sheet of this.#maps.querySelectorAll("canvas")) {
-      const step = Number(sheet.dataset.step);
-      paintMaps(sheet, stages[step]);
-      const [h, w, channels] = stages[step].shape;
-      sheet.setAttribute("aria-label", `${channels} feature maps of ${h} × ${w}`);
+    for (const maps of this.#maps.querySelectorAll(".sheet")) {
+      paintMaps(maps, stages[Number(maps.dataset.step)]);
     }
     [...this.#bars.rows].forEach(
       (/** @type {HTMLTableRowElement} */ line, /** @type {number} */ k) => {
@@ -425,24 +424,33 @@ export class LeNet extends Explorer {
 }
 
 /**
+ * A figure for the feature maps of a step.
+ * @param {number} step
+ * @param {string} words
+ * @returns {HTMLElement}
+ */
+function sheet(step, words) {
+  const maps = make("div", { class: "sheet", role: "img", "data-step": step });
+  return make("figure", {}, maps, make("figcaption", {}, words));
+}
+
+/**
  * Paint feature maps side by side, on one scale.
- * @param {HTMLCanvasElement} onto
+ * @param {HTMLElement} onto
  * @param {Tensor} maps (h, w, channels)
  */
-function paintMaps(onto, { shape: [h, w, channels], data }) {
-  const columns = channels <= 6 ? channels : Math.ceil(channels / 2);
-  const lines = Math.ceil(channels / columns);
-  const sheet = tensor([lines * (h + 1) - 1, columns * (w + 1) - 1]);
+function paintMaps(onto, maps) {
+  const [h, w, channels] = maps.shape;
+  while (onto.children.length < channels) onto.append(make("canvas"));
+  onto.setAttribute("aria-label", `${channels} feature maps of ${h} × ${w}`);
+  const columns = channels <= 8 ? channels : Math.ceil(channels / 2);
+  onto.style.setProperty("--columns", String(columns));
+  onto.style.width = `${columns * w * (w >= 14 ? 3 : 6)}px`;
+  const limit = largest(maps) || 1;
   for (let c = 0; c < channels; c++) {
-    const [top, left] = [Math.floor(c / columns) * (h + 1), (c % columns) * (w + 1)];
-    for (let i = 0; i < h; i++) {
-      for (let j = 0; j < w; j++) {
-        sheet.data[(top + i) * sheet.shape[1] + left + j] = data[(i * w + j) * channels + c];
-      }
-    }
+    const map = tensor([h, w], maps.data.filter((_, i) => i % channels === c));
+    paint(/** @type {HTMLCanvasElement} */ (onto.children[c]), map, { signed: true, limit });
   }
-  paint(onto, sheet, { signed: true, limit: largest(sheet) || 1 });
-  onto.style.width = `${Math.min(672, sheet.shape[1] * (w >= 14 ? 3 : 6))}px`;
 }
 
 define("cnn-lenet", LeNet);

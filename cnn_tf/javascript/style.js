@@ -14,7 +14,12 @@ const css = `
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
 slot { display: none; }
-.explorer { display: grid; gap: 0.9rem; justify-items: center; }
+.explorer {
+  display: grid;
+  grid-template-columns: minmax(0, 1fr);
+  gap: 0.9rem;
+  justify-items: center;
+}
 .row { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: center; }
 .note {
   margin: 0;
@@ -187,7 +192,15 @@ table.layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .bars td { padding: 0.1rem 0; text-align: right; font-variant-numeric: tabular-nums; min-width: 3.2rem; }
 .bars .bar { width: min(9rem, 30cqi); text-align: left; }
 .bars span { display: block; height: 0.8em; background: var(--y); }
-.maps { display: grid; gap: 0.6rem; justify-items: center; max-width: 100%; }
+.maps { display: grid; gap: 0.6rem; width: 100%; }
+.maps, .maps figure { grid-template-columns: minmax(0, 1fr); }
+.sheet {
+  display: grid;
+  grid-template-columns: repeat(var(--columns), 1fr);
+  gap: 3px;
+  max-width: 100%;
+}
+.sheet canvas { width: 100%; }
 
 .hidden {
   position: absolute;
