@@ -19,6 +19,7 @@ from cnn_tf import (
     MaxPooling2D,
     corr2d,
     corr2d_multi_in,
+    explore,
     output_size,
     save_network,
 )
@@ -211,6 +212,21 @@ def test_a_page_is_light(page_name, page, address):
     wake(page)
     assert len(sizes) > 10
     assert sum(sizes.values()) < (700_000 if page_name == "lenet" else 400_000), sizes
+
+
+def test_a_notebook_shows_them_without_any_file(page):
+    names = [name for name in PAGES if name != "lenet"]
+    shown = [explore(name)._repr_html_() for name in (*names, "padding")]
+    page.set_content("".join(f"<div>{html}</div>" for html in shown))
+    for name in names:
+        for explorer in page.locator(f"cnn-{name}").all():
+            explorer.scroll_into_view_if_needed()
+            explorer.locator(".explorer").wait_for()
+            explorer.get_by_role("button", name="Reset").click()
+            # The address belongs to the notebook.
+            assert explorer.get_by_role("link").count() == 0
+    assert page.locator("cnn-padding").count() == 2
+    assert page.url == "about:blank"
 
 
 # The state of each, changed as its controls change it, many times.

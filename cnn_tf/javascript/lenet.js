@@ -441,7 +441,7 @@ function sheet(step, words) {
  */
 function paintMaps(onto, maps) {
   const [h, w, channels] = maps.shape;
-  while (onto.children.length < channels) onto.append(make("canvas"));
+  while (onto.children.length < channels) onto.append(make("canvas", { "aria-hidden": "true" }));
   onto.setAttribute("aria-label", `${channels} feature maps of ${h} × ${w}`);
   const columns = channels <= 8 ? channels : Math.ceil(channels / 2);
   onto.style.setProperty("--columns", String(columns));
