@@ -6,6 +6,7 @@ the modules travel within the output, since it can load nothing else; a site ser
 """
 
 import base64
+import inspect
 import json
 import math
 import os
@@ -56,6 +57,7 @@ for (const [name, source] of Object.entries(sources)) {{
   addresses[name] = URL.createObjectURL(new Blob([linked], {{ type: "text/javascript" }}));
 }}
 await import(addresses["{last}"]);
+Object.values(addresses).forEach((address) => URL.revokeObjectURL(address));
 """
 
 Settings = dict[str, Any]
@@ -112,13 +114,14 @@ def explore(name: str, **settings: Any) -> Explorer:
             `"sliding-window"`: the image `X` and the kernel `K`, matrices; `place`, the output
             whose sum is shown.
             `"padding"`: `size`, `kernel_size`, `strides` and `dilation_rate`, ints or pairs (rows,
-            columns); `padding`, `"valid"`, `"same"`, an int or a pair.
+            columns); `padding`, `"valid"`, `"same"`, an int or a pair, up to 3.
             `"channels"`: `X` of shape `(c_i, h, w)`, `K` of shape `(c_o, c_i, k_h, k_w)`; the
             output `channel` and the `place` whose sum is shown.
             `"kernels"`: a `picture` of shape `(h, w)` in [0, 1] and a `kernel` of 3x3 or 5x5.
-            `"pooling"`: a `picture`, `pool_size` and `strides`, ints; `shift`, a pair.
+            `"pooling"`: a `picture` of at most 32x32; `pool_size` and `strides`, ints up to 4;
+            `shift`, a pair from -8 to 8: what comes in repeats the border.
             `"learning"`: the image `X`, the kernel `K` to be found, the first kernel `start` and
-            the `learning_rate`.
+            the `learning_rate`, from 0.001 to 0.3.
             `"receptive-field"`: a `picture`; `layers`, a list of triples (kernel size, stride,
             dilation).
             `"lenet"`: a trained Keras `model`, a chain of convolutions, pooling and dense layers;
@@ -147,12 +150,13 @@ def explore(name: str, **settings: Any) -> Explorer:
             f"explore expected one of {', '.join(map(repr, _EXPLORERS))}. Received: {name!r}."
         )
     make = _EXPLORERS[name]
-    known = make.__code__.co_varnames[: make.__code__.co_argcount]
-    if unknown := set(settings) - set(known):
+    known = inspect.signature(make)
+    try:
+        known.bind(**settings)
+    except TypeError as error:
         raise TypeError(
-            f"explore({name!r}) has the settings {', '.join(known)}. Received: "
-            f"{', '.join(sorted(unknown))}."
-        )
+            f"explore({name!r}) takes {', '.join(known.parameters)}; {error}."
+        ) from None
     return Explorer(name, *make(**settings))
 
 
@@ -200,6 +204,7 @@ def _sliding_window(
     place: tuple[int, int] = (0, 0),
 ) -> _Made:
     X, K = _array(X, "X", 2, most=8), _array(K, "K", 2, most=5)
+    place = _pair(place, "place")
     figure = corr2d_plot(X, K, *place)
     return {"X": X.tolist(), "K": K.tolist(), "place": list(place)}, figure
 
@@ -226,7 +231,7 @@ def _padding(
             'explore("padding") draws up to 3 cells, as many before as after. Received: '
             f"padding={padding}."
         )
-    _check_pair(place, "place")
+    place = _pair(place, "place")
     axes = list(zip(*sizes.values(), strict=True))  # (n, k, s, d), of rows and of columns
     sides = [
         axis_padding(n, k, side, s, d)
@@ -272,15 +277,15 @@ def _padding(
 def _channels(
     X: Any = None, K: Any = None, channel: int = 0, place: tuple[int, int] = (0, 0)
 ) -> _Made:
-    numbers = np.arange(9).reshape(3, 3)
-    X = np.stack([numbers, numbers + 1]) if X is None else X
+    plane = np.arange(9).reshape(3, 3)
+    X = np.stack([plane, plane + 1]) if X is None else X
     if K is None:
         kernel = np.array([[[0, 1], [2, 3]], [[1, 2], [3, 4]]])
         K = np.stack([kernel, kernel + 1, kernel + 2])
     X, K = _array(X, "X", 3, most=6), _array(K, "K", 4, most=6)
     Y = np.asarray(corr2d_multi_in_out(X, K))
     check_int(channel, "channel", minimum=0)
-    _check_pair(place, "place")
+    place = _pair(place, "place")
     if channel >= len(Y) or place[0] >= Y.shape[1] or place[1] >= Y.shape[2]:
         raise ValueError(
             f"The output has the shape {Y.shape}. Received: channel={channel}, place={place}."
@@ -301,7 +306,7 @@ def _channels(
         alt=f"{len(X)} channels of an image, and a kernel for each. The sum of all products is "
         f"{value:g}.",
     )
-    settings = {"X": X.tolist(), "K": K.tolist(), "channel": channel, "place": list(place)}
+    settings = {"X": X.tolist(), "K": K.tolist(), "channel": int(channel), "place": list(place)}
     return settings, figure
 
 
@@ -334,10 +339,18 @@ def _pooling(
         check_int(value, name, minimum=1)
         if value > 4:
             raise ValueError(f'explore("pooling") draws up to {name}=4. Received: {value}.')
-    _check_pair(shift, "shift", least=-8)
+    if min(picture.shape) < pool_size:
+        raise ValueError(
+            f"A window of {pool_size} x {pool_size} does not fit into a picture of shape "
+            f"{picture.shape}."
+        )
+    shift = _pair(shift, "shift", least=-8)
     if max(shift) > 8:
         raise ValueError(f'explore("pooling") shifts by up to 8 cells. Received: shift={shift}.')
-    moved = np.roll(picture, shift, axis=(0, 1))
+    rows, columns = (
+        np.clip(np.arange(n) - by, 0, n - 1) for n, by in zip(picture.shape, shift, strict=True)
+    )
+    moved = picture[np.ix_(rows, columns)]  # what comes in repeats the border
     batch = moved[None, ..., None]
     pooled = [
         np.asarray(layer(pool_size, strides)(batch))[0, ..., 0]
@@ -355,8 +368,8 @@ def _pooling(
     )
     settings = {
         "picture": np.round(picture, 3).tolist(),
-        "pool_size": pool_size,
-        "strides": strides,
+        "pool_size": int(pool_size),
+        "strides": int(strides),
         "shift": list(shift),
     }
     return settings, figure
@@ -366,7 +379,7 @@ def _learning(
     X: Any = None,
     K: Any = ((1, -1),),
     start: Any = None,
-    learning_rate: float = 0.03,
+    learning_rate: Any = 0.03,
 ) -> _Made:
     if X is None:
         X = np.ones((6, 8))
@@ -377,8 +390,8 @@ def _learning(
         raise ValueError(
             f"start must have K's shape, {K.shape}. Received: start of shape {start.shape}."
         )
-    if not 0.001 <= learning_rate <= 0.3:
-        raise ValueError(f"learning_rate must be from 0.001 to 0.3. Received: {learning_rate}.")
+    if not (isinstance(learning_rate, (int, float, np.floating)) and 0.001 <= learning_rate <= 0.3):
+        raise ValueError(f"learning_rate must be from 0.001 to 0.3. Received: {learning_rate!r}.")
     Y, kernel, losses = np.asarray(corr2d(X, K)), start, []
     for _ in range(21):
         errors = np.asarray(corr2d(X, kernel)) - Y
@@ -399,13 +412,13 @@ def _receptive_field(
     layers: Sequence[tuple[int, int, int]] = ((5, 1, 1), (2, 2, 1), (5, 1, 1), (2, 2, 1)),
 ) -> _Made:
     picture = _picture(picture)
-    if not 1 <= len(layers) <= 8:
-        raise ValueError(f"explore stacks one to eight layers. Received: {len(layers)}.")
+    if not isinstance(layers, (list, tuple)) or not 1 <= len(layers) <= 8:
+        raise ValueError(f"explore stacks a list of one to eight layers. Received: {layers!r}.")
     stack = []
     for number, layer in enumerate(layers, 1):
-        if len(layer) != 3:
+        if not isinstance(layer, (list, tuple)) or len(layer) != 3:
             raise ValueError(
-                f"Each of layers must be (kernel size, stride, dilation). Received: {tuple(layer)}."
+                f"Each of layers must be (kernel size, stride, dilation). Received: {layer!r}."
             )
         limits = {"kernel size": 11, "stride": 4, "dilation": 4}
         for value, (name, most) in zip(layer, limits.items(), strict=True):
@@ -466,12 +479,14 @@ _EXPLORERS: dict[str, Callable[..., _Made]] = {
 
 def _array(values: Any, name: str, rank: int, most: int) -> np.ndarray:
     """Check numbers that stand in an address: few enough to be drawn, and finite."""
-    array = np.asarray(values)
-    if array.ndim != rank or not array.size or not np.isfinite(array.astype(float)).all():
-        raise ValueError(
-            f"explore expected {name} to be an array of rank {rank}, with finite numbers. "
-            f"Received: shape {array.shape}."
-        )
+    wanted = f"explore expected {name} to be an array of rank {rank}, with finite numbers."
+    try:
+        array = np.asarray(values)
+        array = array.astype("int64" if array.dtype.kind in "biu" else "float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{wanted} Received: {values!r}.") from error
+    if array.ndim != rank or not array.size or not np.isfinite(array).all():
+        raise ValueError(f"{wanted} Received: shape {array.shape}.")
     if max(array.shape) > most:
         raise ValueError(
             f"explore draws up to {most} along each axis of {name}. Received: shape {array.shape}."
@@ -479,11 +494,13 @@ def _array(values: Any, name: str, rank: int, most: int) -> np.ndarray:
     return array
 
 
-def _check_pair(value: Any, name: str, least: int = 0) -> None:
+def _pair(value: Any, name: str, least: int = 0) -> tuple[int, int]:
+    """Check a place or a shift; NumPy's integers become Python's, for JSON."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ValueError(f"`{name}` must be a pair (row, column). Received: {name}={value!r}.")
     for number in value:
         check_int(number, name, minimum=least)
+    return int(value[0]), int(value[1])
 
 
 def _picture(picture: Any) -> np.ndarray:
@@ -544,6 +561,11 @@ _POOLING = (
 
 def _network(model: keras.Model) -> Settings:
     """List the layers of a chain, with their weights; batch normalisation goes into the weights."""
+    if not getattr(model, "built", False) or tuple(model.input_shape[1:]) != (28, 28, 1):
+        raise ValueError(
+            "save_network expected a Keras model for inputs of shape (28, 28, 1), built and "
+            f"trained. Received: {model!r}."
+        )
     steps: list[Settings] = []
     for layer in model.layers:
         name = type(layer).__name__
@@ -563,6 +585,11 @@ def _network(model: keras.Model) -> Settings:
             kernel = convert_to_numpy(layer.kernel)
             bias = convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
             step |= {"kernel": kernel, "bias": bias, "kind": "dense"}
+            if kernel.ndim == 2 and len(layer.input.shape) != 2:
+                raise ValueError(
+                    "save_network expected dense layers behind Flatten. Received: "
+                    f"{layer.name!r} on an input of shape {tuple(layer.input.shape)}."
+                )
             if kernel.ndim == 4:
                 step |= {"kind": "conv", "strides": list(layer.strides), "padding": layer.padding}
         elif isinstance(layer, _POOLING):
@@ -578,10 +605,10 @@ def _network(model: keras.Model) -> Settings:
             )
         if "kind" in step:
             steps.append(step)
-        if (activation := getattr(layer, "activation", None)) not in (
-            None,
-            keras.activations.linear,
-        ):
+        activation = getattr(layer, "activation", None)
+        if activation is keras.activations.softmax and layer is model.layers[-1]:
+            continue  # the browser turns the last numbers into probabilities anyway
+        if activation not in (None, keras.activations.linear):
             if activation.__name__ not in ("sigmoid", "relu", "tanh"):
                 raise ValueError(
                     "save_network expected sigmoid, relu or tanh. Received: "

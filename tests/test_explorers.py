@@ -155,6 +155,12 @@ def test_what_the_browser_cannot_compute_is_refused(layer, message, tmp_path):
         ("sliding-window", {"X": [[float("nan")]]}, "finite"),
         ("sliding-window", {"X": np.ones((9, 9))}, "up to 8 along each axis of X"),
         ("sliding-window", {"place": (2, 0)}, "place in the output"),
+        ("sliding-window", {"place": 1}, r"pair \(row, column\)"),
+        ("sliding-window", {"X": [[1, 2], [3]]}, "X to be an array of rank 2"),
+        ("pooling", {"picture": np.ones((3, 3)), "pool_size": 4}, "4 x 4 does not fit"),
+        ("learning", {"learning_rate": "x"}, "from 0.001 to 0.3"),
+        ("receptive-field", {"layers": 5}, "one to eight layers"),
+        ("receptive-field", {"layers": [3, 1, 1]}, "kernel size, stride, dilation"),
         ("padding", {"size": 11}, "up to size=10"),
         ("padding", {"padding": ((1, 0), (0, 0))}, "as many before as after"),
         ("padding", {"size": 2, "kernel_size": 3, "padding": 0}, "does not fit|no larger|smaller"),
@@ -180,8 +186,46 @@ def test_bad_settings_are_refused(name, settings, message):
 
 
 def test_an_unknown_setting_is_named():
-    with pytest.raises(TypeError, match=r"has the settings size, kernel_size.*Received: kernel"):
+    with pytest.raises(
+        TypeError, match=r"takes size, kernel_size, .*; got an unexpected .*'kernel'"
+    ):
         explore("padding", kernel=3)
+
+
+def test_a_missing_model_is_named():
+    with pytest.raises(TypeError, match=r"takes model, data, each; missing .*'model'"):
+        explore("lenet")
+
+
+def test_numbers_of_numpy_are_taken():
+    explorer = explore("channels", channel=np.int64(1), place=np.unravel_index(3, (2, 2)))
+    assert '"place": [1, 1]'.replace('"', "&quot;") in explorer._repr_html_()
+    assert explore("sliding-window", X=np.eye(3) > 0).settings["X"][0] == [1, 0, 0]
+
+
+def test_a_softmax_at_the_end_is_left_to_the_browser(tmp_path):
+    net = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    )
+    save_network(net, tmp_path / "mine.json")
+    layers = json.loads((tmp_path / "mine.json").read_text("utf-8"))["layers"]
+    assert [layer["kind"] for layer in layers] == ["flatten", "dense"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (LeNet(input_shape=(32, 32, 1)), r"for inputs of shape \(28, 28, 1\)"),
+        (keras.Sequential([keras.layers.Dense(10)]), "built and trained"),
+        (
+            keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Dense(3)]),
+            "dense layers behind Flatten",
+        ),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(model, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        save_network(model, tmp_path / "mine.json")
 
 
 @pytest.mark.parametrize(

@@ -253,9 +253,8 @@ def test_it_answers_within_a_frame(name, show):
           return performance.now() - start;
         })""".replace("CHANGE", CHANGES[name])
     )
-    # Other tests run at the same time: the calmest ten changes say what the page can do.
-    calm = min(np.median(times[first : first + 10]) for first in range(0, 60, 10))
-    assert calm <= (30 if name == "lenet" else 16), times
+    # Other programs run at the same time: the calmest changes say what the page can do.
+    assert np.quantile(times, 0.1) <= (30 if name == "lenet" else 16), times
 
 
 # --- The sliding window ---------------------------------------------------------------------------
@@ -372,6 +371,9 @@ def test_padding_is_set_by_keyboard(show, page):
     explorer.get_by_role("combobox", name="padding").select_option("valid")
     Y = numbers(explorer, "Y: how many pixels each output sees")
     assert (len(Y), len(Y[0])) == output_size((6, 6), 3, padding="valid", strides=2)
+    explorer.get_by_label("kernel k").first.fill("2.5")  # is no size
+    Y = numbers(explorer, "Y: how many pixels each output sees")
+    assert (len(Y), len(Y[0])) == output_size((6, 6), 3, padding="valid", strides=2)
     explorer.get_by_label("kernel k").first.fill("7")
     assert "does not fit" in explorer.get_by_role("status").inner_text()
 
@@ -431,7 +433,9 @@ def test_pooling_is_that_of_the_package(preset, window, stride, show):
     explorer.get_by_role("button", name="Right").click()
     explorer.get_by_role("button", name="Up").click()
     after = np.array(numbers(explorer, "X"))
-    assert (after == np.roll(before, (-1, 2), axis=(0, 1))).all()
+    # What comes in repeats the border.
+    expected = np.pad(before, ((0, 1), (2, 0)), "edge")[1:, :-2]
+    assert (after == expected).all()
     counts = []
     for name, layer in layers.items():
         old, new = (np.asarray(layer(x[None, ..., None]))[0, ..., 0] for x in (before, after))
@@ -670,3 +674,5 @@ def test_lenet_takes_clothes_noise_drawings_and_files(show, page, tmp_path):
     assert np.allclose(shown, expected, atol=6e-4)
     again.get_by_label("Your network").set_input_files(tmp_path / "wrong.json")
     again.get_by_role("alert").get_by_text("cnn_tf.save_network").wait_for()
+    again.get_by_role("button", name="Reset").click()
+    assert again.get_by_role("alert").count() == 0

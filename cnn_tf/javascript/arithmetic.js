@@ -222,6 +222,7 @@ export function pool2d(X, pool_size, mode, { strides = pool_size, padding = "val
  */
 export function dense(x, W, b) {
   const [n, m] = W.shape;
+  if (x.length !== n) throw new RangeError(`W has ${n} inputs. Received: ${x.length}.`);
   const y = Float64Array.from(b);
   for (let i = 0; i < n; i++) {
     if (x[i] !== 0) { for (let j = 0; j < m; j++) y[j] += x[i] * W.data[i * m + j]; }

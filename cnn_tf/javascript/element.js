@@ -28,7 +28,7 @@ import { sheet } from "./style.js";
 export function number(least = -Infinity, most = Infinity, { integer = false } = {}) {
   return {
     read(text) {
-      const value = Number(text.trim().replace("−", "-").replace(",", "."));
+      const value = Number(text.trim().replaceAll("−", "-").replace(",", "."));
       if (text.trim() === "" || !Number.isFinite(value)) return undefined;
       return Math.min(most, Math.max(least, integer ? Math.round(value) : value));
     },
@@ -97,7 +97,7 @@ export function matrixOf(most) {
  */
 export function format(value) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "none" : value < 0 ? "−∞" : "∞";
-  const exact = Number.isInteger(value) && Math.abs(value) < 1e9;
+  const exact = Number.isSafeInteger(value);
   const text = String(exact ? value : +value.toPrecision(4));
   return text.replace("e+", "e").replaceAll("-", "−");
 }
@@ -158,6 +158,15 @@ const ARROWS = {
  */
 export function arrow({ key }) {
   return ARROWS[key];
+}
+
+/**
+ * Set the words of an element that is read aloud when they change: only if they do.
+ * @param {Element} element
+ * @param {string} words
+ */
+export function say(element, words) {
+  if (element.textContent !== words) element.textContent = words;
 }
 
 /** Whether the reader has asked for less motion. */
@@ -291,14 +300,14 @@ export class Explorer extends HTMLElement {
       max: most,
       step,
       oninput: () => {
-        const value = input.valueAsNumber;
-        if (value >= least && value <= most) set(value);
+        if (input.value !== "" && input.validity.valid) set(input.valueAsNumber);
       },
       onblur: () => input.value = String(get()),
     });
     this.#controls.push(() => {
-      // While the reader types, what stands there is the reader's.
-      const typed = this.shadowRoot?.activeElement === input && input.valueAsNumber === get();
+      // While the reader types, what is no number yet stays.
+      const typed = this.shadowRoot?.activeElement === input &&
+        (input.value === "" || !input.validity.valid);
       if (!typed && input.valueAsNumber !== get()) input.value = String(get());
       if (show) {
         shown.textContent = show(get());

@@ -1,8 +1,8 @@
 /** Kernels on a picture: the page's, one of the reader's own, or what the reader's camera sees. */
 
 import { correlate, matrix, pad, rows, tensor } from "./arithmetic.js";
-import { arrow, define, Explorer, factor, format, make, matrixOf, row } from "./element.js";
-import { Matrix } from "./matrix.js";
+import { arrow, define, Explorer, factor, format, make, matrixOf, row, say } from "./element.js";
+import { Matrix, replaced } from "./matrix.js";
 import { Camera, canvas, frame, fromFile, largest, overlay, paint, unpack } from "./picture.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
@@ -88,7 +88,7 @@ export class Kernels extends Explorer {
   #kernel = new Matrix("K", "k", {
     edit: (i, j, value) => {
       const { kernel } = this.state;
-      this.change({ kernel: kernel.with(i, kernel[i].with(j, value)) });
+      this.change({ kernel: replaced(kernel, i, j, value) });
     },
   });
 
@@ -149,7 +149,11 @@ export class Kernels extends Explorer {
         this.choiceControl("size", {
           options: { 3: "3 × 3", 5: "5 × 5" },
           get: () => String(this.state.kernel.length),
-          set: (size) => this.change({ kernel: resized(this.state.kernel, Number(size)) }),
+          set: (size) => {
+            const [name, n] = [named(this.state.kernel), Number(size)];
+            const own = name === "own" ? this.state.kernel : undefined;
+            this.change({ kernel: own ? resized(own, n) : preset(name, n) });
+          },
         }),
         this.checkControl("signed colours", {
           get: () => this.#signed,
@@ -206,6 +210,7 @@ export class Kernels extends Explorer {
   }
 
   async #toggle() {
+    if (this.#asking) return;
     if (this.#camera.running) return this.stop();
     this.#error.textContent = "";
     this.#asking = true;
@@ -252,7 +257,7 @@ export class Kernels extends Explorer {
   #label() {
     const { running } = this.#camera;
     this.#watch.textContent = running ? "Stop the camera" : "Use the camera";
-    this.#watch.disabled = this.#asking;
+    this.#watch.setAttribute("aria-disabled", String(this.#asking)); // it keeps the focus
     this.#sum.setAttribute("aria-live", running ? "off" : "polite"); // it changes at each frame
   }
 
@@ -280,7 +285,7 @@ export class Kernels extends Explorer {
     for (const drawing of drawings) drawing.setAttribute("viewBox", `0 0 ${w} ${h}`);
     if (!this.#pointed) {
       for (const drawing of drawings) drawing.replaceChildren();
-      this.#sum.textContent = "Point at the picture to see the sum at a pixel.";
+      say(this.#sum, "Point at the picture to see the sum at a pixel.");
       return;
     }
     const { kernel } = this.state;
@@ -299,10 +304,13 @@ export class Kernels extends Explorer {
       )
     );
     const sum = format(this.#response.data[i * w + j]);
-    this.#sum.textContent = `Row ${i + 1}, column ${j + 1}: ` +
-      (terms.length > 0 && terms.length <= TERMS
-        ? `${terms.join(" + ")} = ${sum}`
-        : `the sum of ${terms.length} products is ${sum}`);
+    say(
+      this.#sum,
+      `Row ${i + 1}, column ${j + 1}: ` +
+        (terms.length > 0 && terms.length <= TERMS
+          ? `${terms.join(" + ")} = ${sum}`
+          : `the sum of ${terms.length} products is ${sum}`),
+    );
   }
 
   draw() {

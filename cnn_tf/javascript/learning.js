@@ -1,7 +1,7 @@
 /** Gradient descent: a layer finds the kernel that makes the wanted output, step by step. */
 
 import { corr2d, squaredError } from "./arithmetic.js";
-import { calm, define, Explorer, format, make, matrixOf, number, row } from "./element.js";
+import { calm, define, Explorer, format, make, matrixOf, number, row, say } from "./element.js";
 import { Matrix, replaced } from "./matrix.js";
 
 /** @typedef {import("./element.js").State} State */
@@ -200,7 +200,7 @@ export class Learning extends Explorer {
     inUnits(this.#kernel, "Kernel now", kernel);
     this.#wantedKernel.show(K);
     this.#note.setAttribute("aria-live", this.playing ? "off" : "polite");
-    this.#note.textContent = this.#words();
+    say(this.#note, this.#words());
     this.#drawLosses();
     this.#drawNumbers();
   }

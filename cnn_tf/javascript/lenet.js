@@ -1,7 +1,7 @@
 /** LeNet live: a picture to choose, to draw or to bring along, and all that the network makes of it. */
 
 import { activations, correlate, dense, pool2d, softmax, tensor } from "./arithmetic.js";
-import { arrow, define, Explorer, make, row } from "./element.js";
+import { arrow, define, Explorer, make, row, say } from "./element.js";
 import { canvas, fromFile, largest, paint, unpack } from "./picture.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
@@ -23,10 +23,12 @@ const SIDE = 28;
  * @returns {Step[]}
  */
 export function network(file) {
-  if (!Array.isArray(file?.layers)) {
+  const kinds = ["conv", "dense", "pool", "flatten", ...Object.keys(activations)];
+  const layers = file?.layers;
+  if (!Array.isArray(layers) || !layers.length || !layers.every((it) => kinds.includes(it?.kind))) {
     throw new TypeError("This is no network: write one with cnn_tf.save_network(model, path).");
   }
-  return file.layers.map((step) => ({
+  return layers.map((step) => ({
     ...step,
     ...(step.kernel && { kernel: unpack(step.kernel), bias: unpack(step.bias) }),
   }));
@@ -84,7 +86,11 @@ function written({ data }) {
  * @returns {Tensor | undefined}
  */
 function drawing(text) {
-  const digits = text.replace(/z(\d{1,3})\./g, (_, count) => "0".repeat(Number(count)));
+  if (!text.startsWith("drawn-")) return undefined;
+  const digits = text.slice("drawn-".length).replace(
+    /z(\d{1,3})\./g,
+    (_, count) => "0".repeat(Number(count)),
+  );
   if (!/^[0-9a-f]+$/.test(digits) || digits.length !== SIDE * SIDE) return undefined;
   const data = Float64Array.from(digits, (digit) => parseInt(digit, 16) / 15);
   return tensor([SIDE, SIDE, 1], data);
@@ -95,9 +101,7 @@ export class LeNet extends Explorer {
     picture: {
       /** @param {string} text */
       read: (text) =>
-        /^(test-\d+|noise-\d+)$/.test(text) || drawing(text.replace("drawn-", ""))
-          ? text
-          : undefined,
+        /^(test|noise)-(0|[1-9]\d{0,8})$/.test(text) || drawing(text) ? text : undefined,
       /** @param {string} value */
       write: (value) => value === "own" ? "test-0" : value, // own pictures stay on this machine
     },
@@ -215,6 +219,7 @@ export class LeNet extends Explorer {
   }
 
   reset() {
+    this.#alert.textContent = "";
     this.#useFirst();
     super.reset();
   }
@@ -331,6 +336,7 @@ export class LeNet extends Explorer {
   #listen() {
     const pad = this.#pad;
     pad.tabIndex = 0;
+    pad.setAttribute("role", "application"); // or screen readers keep the arrow keys
     const place = (/** @type {PointerEvent} */ { clientX, clientY }) => {
       const { left, top, width, height } = pad.getBoundingClientRect();
       const cell = (/** @type {number} */ part) =>
@@ -347,9 +353,7 @@ export class LeNet extends Explorer {
     pad.addEventListener("keydown", (event) => this.#key(event));
     pad.addEventListener("focus", () => this.#showCursor(pad.matches(":focus-visible")));
     pad.addEventListener("blur", () => this.#showCursor(false));
-    for (const target of [pad, this]) {
-      target.addEventListener("dragover", (event) => event.preventDefault());
-    }
+    this.addEventListener("dragover", (event) => event.preventDefault());
     this.addEventListener("drop", (event) => {
       const file = event.dataTransfer?.files[0];
       if (!file) return;
@@ -376,6 +380,7 @@ export class LeNet extends Explorer {
   /** @param {boolean} shown */
   #showCursor(shown) {
     this.#cursor.hidden = !shown;
+    this.#pad.ariaDescription = `row ${this.#at[0] + 1}, column ${this.#at[1] + 1}`;
     this.#cursor.style.top = `${100 * this.#at[0] / SIDE}%`;
     this.#cursor.style.left = `${100 * this.#at[1] / SIDE}%`;
   }
@@ -388,7 +393,7 @@ export class LeNet extends Explorer {
     if (kind === "test") this.#picture = this.#tests[Number(rest)];
     else if (kind === "noise") {
       this.#picture = tensor([SIDE, SIDE, 1], noise(Number(rest), SIDE * SIDE));
-    } else if (kind === "drawn") this.#picture = drawing(rest) ?? this.#picture;
+    } else if (kind === "drawn") this.#picture = drawing(picture) ?? this.#picture;
     this.#made = picture;
   }
 
@@ -418,8 +423,11 @@ export class LeNet extends Explorer {
       .map((k) => `${this.#names[k]} ${Math.round(100 * probabilities[k])} %`);
     const test = /^test-(\d+)$/.exec(this.state.picture);
     const truth = test && this.#names[this.data.labels[Number(test[1])]];
-    this.#said.textContent = `The network says: ${best.join(", ")}.` +
-      (truth ? ` The label is ${truth}.` : "");
+    say(
+      this.#said,
+      `The network says: ${best.join(", ")}.` +
+        (truth ? ` The label is ${truth}.` : ""),
+    );
   }
 }
 

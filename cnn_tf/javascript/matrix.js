@@ -79,12 +79,21 @@ export class Matrix {
         const text = Number.isNaN(values[i][j]) ? "" : format(values[i][j]);
         if (!(inner instanceof HTMLInputElement)) {
           if (inner.textContent !== text) inner.textContent = text;
-        } else if (any.read(inner.value) !== values[i][j]) {
+        } else if (any.read(inner.value) !== values[i][j] && !this.#typed(inner)) {
           inner.value = text;
           inner.removeAttribute("aria-invalid");
         }
       }
     }
+  }
+
+  /**
+   * Whether the reader is typing there what is no number yet.
+   * @param {HTMLInputElement} input
+   */
+  #typed(input) {
+    const root = /** @type {ShadowRoot} */ (input.getRootNode());
+    return root.activeElement === input && input.hasAttribute("aria-invalid");
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Padding and stride: how large the output is, why, and how often each pixel is used. */
 
 import { axisPadding, outputSize, span, useCounts } from "./arithmetic.js";
-import { choice, define, Explorer, make, pairOf, row } from "./element.js";
+import { choice, define, Explorer, make, pairOf, row, say } from "./element.js";
 import { Matrix } from "./matrix.js";
 
 /** @typedef {import("./element.js").State} State */
@@ -47,7 +47,7 @@ export class Padding extends Explorer {
     point: (place) => place && this.change({ place }),
   });
 
-  #formulas = make("div", { class: "note", role: "status" });
+  #formulas = make("p", { class: "note lines", role: "status" });
 
   #alike = true;
 
@@ -94,7 +94,7 @@ export class Padding extends Explorer {
       get: () => (typeof this.state.padding === "string" ? this.state.padding : "numbers"),
       set: (value) =>
         this.change({
-          padding: value === "numbers" ? [this.#axis(0).before, this.#axis(1).before] : value,
+          padding: value === "numbers" ? this.#cells() : value,
         }),
     });
     return [
@@ -103,6 +103,16 @@ export class Padding extends Explorer {
       row(padding, alike),
       row(this.#rows, this.#columns),
     ];
+  }
+
+  /** The cells that "same" or "valid" adds before each axis, as far as numbers can say it. */
+  #cells() {
+    return [this.#axis(0), this.#axis(1)].map(({ before }) => Math.min(before, 3));
+  }
+
+  reset() {
+    this.#alike = true;
+    super.reset();
   }
 
   /**
@@ -128,7 +138,7 @@ export class Padding extends Explorer {
         get: () =>
           typeof this.state[key] === "string" ? this.#axis(axis).before : this.state[key][axis],
         set: (value) => {
-          const old = typeof this.state[key] === "string" ? [0, 0] : this.state[key];
+          const old = typeof this.state[key] === "string" ? this.#cells() : this.state[key];
           const both = axis ? [old[0], value] : [value, old[1]];
           this.change({ [key]: this.#alike ? [value, value] : both });
         },
@@ -188,10 +198,7 @@ export class Padding extends Explorer {
     rowsLegend.textContent = this.#alike ? "Rows and columns" : "Rows";
     columnsLegend.textContent = "Columns";
     this.#columns.hidden = this.#alike;
-    this.#formulas.replaceChildren(
-      make("div", {}, `Rows: ${formula(rows)}`),
-      make("div", {}, `Columns: ${formula(columns)}`),
-    );
+    say(this.#formulas, `Rows: ${formula(rows)}\nColumns: ${formula(columns)}`);
   }
 }
 

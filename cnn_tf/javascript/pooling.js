@@ -12,6 +12,7 @@ import {
   number,
   pairOf,
   row,
+  say,
 } from "./element.js";
 import { Matrix, replaced } from "./matrix.js";
 
@@ -328,8 +329,8 @@ export class Pooling extends Explorer {
   /** @param {Place} place In the shifted picture. */
   #toggle([i, j]) {
     const { picture, shift } = this.state;
-    const u = modulo(i - shift[0], picture.length);
-    const v = modulo(j - shift[1], picture[0].length);
+    const u = within(i - shift[0], picture.length);
+    const v = within(j - shift[1], picture[0].length);
     this.change({ picture: replaced(picture, u, v, picture[u][v] < 0.5 ? 1 : 0) });
   }
 
@@ -369,7 +370,7 @@ export class Pooling extends Explorer {
     this.#outputs.hidden = !fits;
     this.#window.hidden = !fits;
     if (!fits) {
-      this.#counts.textContent = `A window of ${k}×${k} does not fit into the picture.`;
+      say(this.#counts, `A window of ${k}×${k} does not fit into the picture.`);
       return;
     }
     this.#maxima.show(maxima.now, { marked: (u, v) => differs(maxima.by[u][v]) });
@@ -381,13 +382,19 @@ export class Pooling extends Explorer {
       return { changed: all.filter(differs).length, size: short(sum / all.length) };
     });
     const moved = `Shift (${shift.map(format).join(", ")})`;
-    this.#counts.textContent = `${moved}: ${most.changed} of ${h * w} maxima change, ` +
-      `${mean.changed} of ${h * w} means; mean size of the change ${most.size} and ${mean.size}.`;
-    this.#window.textContent = pointed
-      ? `This window: maximum ${short(maxima.now[i][j])}, without the shift ` +
-        `${short(maxima.first[i][j])}; mean ${short(means.now[i][j])}, without the shift ` +
-        `${short(means.first[i][j])}.`
-      : "Drag X to shift it, click a cell to change it, point at an output to see its window.";
+    say(
+      this.#counts,
+      `${moved}: ${most.changed} of ${h * w} maxima change, ` +
+        `${mean.changed} of ${h * w} means; mean size of the change ${most.size} and ${mean.size}.`,
+    );
+    say(
+      this.#window,
+      pointed
+        ? `This window: maximum ${short(maxima.now[i][j])}, without the shift ` +
+          `${short(maxima.first[i][j])}; mean ${short(means.now[i][j])}, without the shift ` +
+          `${short(means.first[i][j])}.`
+        : "Drag X to shift it, click a cell to change it, point at an output to see its window.",
+    );
   }
 }
 
@@ -408,11 +415,12 @@ function differs(size) {
 }
 
 /**
- * @param {number} a
+ * The nearest of n cells.
+ * @param {number} i
  * @param {number} n
  */
-function modulo(a, n) {
-  return ((a % n) + n) % n;
+function within(i, n) {
+  return Math.max(0, Math.min(i, n - 1));
 }
 
 /**
@@ -425,14 +433,14 @@ function limited([i, j]) {
 }
 
 /**
- * The picture moved down and to the right; what leaves it comes in on the other side.
+ * The picture moved down and to the right; what comes in repeats its border.
  * @param {number[][]} picture
  * @param {Place} shift
  */
 function shifted(picture, [down, right]) {
   const [h, w] = [picture.length, picture[0].length];
   return picture.map((row, i) =>
-    row.map((_, j) => picture[modulo(i - down, h)][modulo(j - right, w)])
+    row.map((_, j) => picture[within(i - down, h)][within(j - right, w)])
   );
 }
 

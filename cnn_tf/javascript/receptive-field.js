@@ -1,7 +1,7 @@
 /** The receptive field: a stack of layers, and what one output of each layer sees of a picture. */
 
 import { receptiveField } from "./arithmetic.js";
-import { define, Explorer, integer, list, make, row } from "./element.js";
+import { define, Explorer, integer, list, make, row, say } from "./element.js";
 import { canvas, frame, overlay, paint, unpack } from "./picture.js";
 
 /** @typedef {import("./element.js").State} State */
@@ -14,7 +14,7 @@ const LIMITS = [["kernel size", 11], ["stride", 4], ["dilation", 4]];
 export class ReceptiveField extends Explorer {
   static kinds = { layers: list(list(integer(1, 11), ",", 3), ";", 1, MOST) };
 
-  static defaults = { layers: [[3, 1, 1], [2, 2, 1], [3, 1, 1]] };
+  static defaults = { layers: [[5, 1, 1], [2, 2, 1], [5, 1, 1], [2, 2, 1]] };
 
   /** The layer under the pointer. @type {number | undefined} */
   #pointed = undefined;
@@ -37,6 +37,8 @@ export class ReceptiveField extends Explorer {
 
   #add = this.button("Add a layer", () => {
     this.change({ layers: [...this.state.layers, [3, 1, 1]] });
+    // The focus must not vanish with the button's use.
+    if (this.#add.disabled) this.#rows[MOST - 1].querySelector("button")?.focus();
   });
 
   /** @param {State} state */
@@ -104,7 +106,7 @@ export class ReceptiveField extends Explorer {
    * @param {number} value
    */
   #set(n, which, value) {
-    const layer = this.state.layers[n].with(which, Math.round(value));
+    const layer = this.state.layers[n].with(which, value);
     // The number set last holds: the other one goes back to 1.
     if (layer[1] > 1 && layer[2] > 1) layer[which === 1 ? 2 : 1] = 1;
     this.change({ layers: this.state.layers.with(n, layer) });
@@ -156,12 +158,17 @@ export class ReceptiveField extends Explorer {
     const before = fields[chosen - 1] ?? { size: 1, jump: 1 };
     const [k, s, d] = layers[chosen];
     const l = String.fromCodePoint(0x2081 + chosen); // the layer's number as an index
-    this.#formula.textContent =
+    say(
+      this.#formula,
       `r${l} = ${before.size} + (${k} − 1) · ${d} · ${before.jump} = ${size}; ` +
-      `j${l} = ${before.jump} · ${s} = ${jump}`;
-    this.#cut.textContent = size > h || size > w
-      ? `The field is larger than the picture, ${h} × ${w} pixels: its frame is cut at the edge.`
-      : "";
+        `j${l} = ${before.jump} · ${s} = ${jump}`,
+    );
+    say(
+      this.#cut,
+      size > h || size > w
+        ? `The field is larger than the picture, ${h} × ${w} pixels: its frame is cut at the edge.`
+        : "",
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** The sliding window: an image and a kernel to change, and the sum at each place. */
 
 import { corr2d } from "./arithmetic.js";
-import { define, Explorer, factor, format, make, matrixOf, pairOf, row } from "./element.js";
+import { define, Explorer, factor, format, make, matrixOf, pairOf, row, say } from "./element.js";
 import { Matrix, replaced, resized } from "./matrix.js";
 
 /** @typedef {import("./matrix.js").Place} Place */
@@ -119,7 +119,7 @@ export class SlidingWindow extends Explorer {
       const terms = K.flatMap((/** @type {number[]} */ row, /** @type {number} */ u) =>
         row.map((k, v) => `${factor(X[i + u][j + v])}·${factor(k)}`)
       );
-      this.#sum.textContent = `${terms.join(" + ")} = ${format(Y[i][j])}`;
+      say(this.#sum, `${terms.join(" + ")} = ${format(Y[i][j])}`);
       return;
     }
     // The other way round: the outputs that use this pixel, and the weights that they give it.
@@ -131,7 +131,7 @@ export class SlidingWindow extends Explorer {
       lit: (a, b) => Number(users.some(([u, v]) => row - u === a && column - v === b)),
     });
     this.#output.show(Y, { lit: (u, v) => Number(covers(row, column, u, v)) });
-    this.#sum.textContent = `Outputs that use this pixel: ${users.length} of ${Y.flat().length}.`;
+    say(this.#sum, `Outputs that use this pixel: ${users.length} of ${Y.flat().length}.`);
   }
 }
 

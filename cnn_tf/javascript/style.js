@@ -30,6 +30,7 @@ slot { display: none; }
   overflow-wrap: anywhere;
 }
 .note:empty { display: none; }
+.lines { white-space: pre-line; }
 .sign { font-size: 1.4em; }
 
 /* Controls */
