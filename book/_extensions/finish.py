@@ -47,6 +47,7 @@ _BARRIERS: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     ),
     # What scrolls can be reached without a mouse.
     (r'<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'),
+    (r'<div (class="output text_html">\s*<table)', r'<div tabindex="0" \1'),
     (
         r"<pre([^>]*)>(.*?)</pre>",
         lambda code: f"<pre{code[1]}{_focusable(code[2])}>{code[2]}</pre>",
