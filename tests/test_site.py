@@ -90,6 +90,13 @@ def test_formulas_are_drawn_by_the_browser_in_our_font(page, address):
     assert "stix-two-math-subset.woff2" in " ".join(page.requests)
 
 
+def test_a_long_signature_has_one_argument_a_line(page, address):
+    page.goto(f"{address}api.html")
+    lines = page.locator("dt[id='cnn_tf.output_size']").inner_text().split("\n")
+    arguments = ["n,", "kernel_size,", "padding=0,", "strides=1,", "dilation_rate=1,"]
+    assert [line.strip() for line in lines][:6] == ["cnn_tf.output_size(", *arguments]
+
+
 def test_search_finds_the_page(page, address):
     page.goto(f"{address}search.html?q=plateau")
     page.locator("ul.search li a", has_text="LeNet").wait_for(timeout=10_000)

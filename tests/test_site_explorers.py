@@ -171,6 +171,15 @@ def test_reset_goes_back_and_the_address_is_bare_again(name, show, page):
     assert "?" not in page.url.replace("?#", "#")
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_link_leads_to_it(name, page, address):
+    page.goto(f"{address}{PAGES[name]}.html#explore-{name}")
+    explorer = page.locator(f"cnn-{name}")
+    explorer.locator(".explorer").wait_for()
+    page.wait_for_timeout(1500)  # the theme glides
+    assert abs(explorer.bounding_box()["y"]) < 200
+
+
 @pytest.mark.parametrize("page_name", sorted(set(PAGES.values())))
 def test_without_scripts_there_is_a_figure(page_name, chromium, site, address):
     for scripts, start in ((False, address), (True, f"file://{site}/")):
@@ -254,8 +263,9 @@ def test_it_answers_within_a_frame(name, show):
           return performance.now() - start;
         })""".replace("CHANGE", CHANGES[name])
     )
-    # Other programs run at the same time: the calmest change says what the page can do.
-    assert min(times) <= (30 if name == "lenet" else 16), times
+    # Other programs run at the same time: the calmest ten changes say what the page can do.
+    calm = min(np.median(times[first : first + 10]) for first in range(0, 60, 10))
+    assert calm <= (30 if name == "lenet" else 16), times
 
 
 # --- The sliding window ---------------------------------------------------------------------------

@@ -43,7 +43,9 @@ _BARRIERS: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     # The arguments of a long signature are no list of definitions.
     (
         r"<dl>\s*(?:<dd>.*?</dd>\s*)+</dl>",
-        lambda lines: re.sub("(?<=</)d[ld]|(?<=<)d[ld]", "span", lines[0]),
+        lambda lines: re.sub(
+            "(?<=</)d[ld]|(?<=<)dd", "span", lines[0].replace("<dl>", '<span class="lines">')
+        ),
     ),
     # What scrolls can be reached without a mouse.
     (r'<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'),

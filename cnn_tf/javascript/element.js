@@ -235,6 +235,8 @@ export class Explorer extends HTMLElement {
     root.adoptedStyleSheets = [sheet];
     root.append(body, make("slot"));
     this.#refresh();
+    // A link leads to the explorer, whose height is not that of the figure it was.
+    if (this.id && location.hash === `#${this.id}`) this.scrollIntoView();
     this.dispatchEvent(new CustomEvent("ready", { bubbles: true }));
   }
 
