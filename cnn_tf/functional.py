@@ -2,13 +2,12 @@
 
 The upper half of the file speaks the language of the book: one image without a batch axis,
 channels first, `X` of shape `(h, w)` or `(c_i, h, w)`. The lower half speaks the language of Keras
-layers: a batch, channels last, `x` of shape `(batch, h, w, c)`. What computes stands at the end:
-the definition of a cross-correlation, which the book's functions use, and a faster way for small
-images, which the tests hold against it.
+layers: a batch, channels last, `x` of shape `(batch, h, w, c)`. How a cross-correlation is computed
+stands in `correlation`: the definition, which the book's functions use, and faster ways, which the
+tests hold against it.
 
-Everything is written in `keras.ops`: it runs on TensorFlow, JAX and PyTorch, in eager mode and
-compiled, and automatic differentiation passes through it. No built-in convolution or pooling is
-called, and no loop runs over pixels; the loops run over the few cells of the kernel.
+It all runs on TensorFlow, JAX and PyTorch, in eager mode and compiled, and automatic
+differentiation passes through it. No built-in convolution or pooling is called.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +31,13 @@ from cnn_tf.arguments import (
     standardize_pair,
     standardize_sides,
 )
+from cnn_tf.correlation import (
+    computes_on_tensorflow,
+    correlate_windows,
+    pad_zeros,
+    window_views,
+)
+from cnn_tf.correlation import correlate as correlate_zero_padded
 
 Tensor = Any  # what goes in: a NumPy array, nested lists, or a tensor; what comes out: a tensor
 
@@ -71,7 +77,7 @@ def corr2d(X: Tensor, K: Tensor) -> Tensor:
          [37 43]]
     """
     X, K = _image_and_kernel(X, K, "corr2d", x_axes="(h, w)", k_axes="(k_h, k_w)")
-    return _correlate_slices(X[None, :, :, None], K[:, :, None, None])[0, :, :, 0]
+    return correlate_windows(X[None, :, :, None], K[:, :, None, None])[0, :, :, 0]
 
 
 def conv2d(X: Tensor, K: Tensor) -> Tensor:
@@ -192,7 +198,7 @@ def corr2d_multi_in_out(X: Tensor, K: Tensor) -> Tensor:
     )
     x = ops.transpose(X, (1, 2, 0))[None]  # (1, h, w, c_i)
     kernel = ops.transpose(K, (2, 3, 1, 0))  # (k_h, k_w, c_i, c_o)
-    return ops.transpose(_correlate_slices(x, kernel)[0], (2, 0, 1))
+    return ops.transpose(correlate_windows(x, kernel)[0], (2, 0, 1))
 
 
 def corr2d_multi_in_out_1x1(X: Tensor, K: Tensor) -> Tensor:
@@ -476,7 +482,7 @@ def correlate(
          [21. 37. 43. 16.]
          [ 6.  7.  8.  0.]]
     """
-    x, kernel = _batch(x, "correlate"), ops.convert_to_tensor(kernel)
+    x, kernel = _of_one_type(_batch(x, "correlate"), ops.convert_to_tensor(kernel))
     if len(kernel.shape) != 4:
         raise ValueError(
             "correlate expected a kernel of shape (k_h, k_w, channels, filters). Received: "
@@ -498,11 +504,10 @@ def correlate(
     dilation_rate = standardize_pair(dilation_rate, "dilation_rate")
     window = tuple(kernel.shape[:2])
     output_size(tuple(x.shape[1:3]), window, padding, strides, dilation_rate)  # does it fit?
-    x = pad(x, _resolve_padding(x, window, padding, strides, dilation_rate), padding_mode)
-
-    if groups == 1 and _has_short_rows(x):
-        return _correlate_band(x, kernel, strides, dilation_rate)
-    return _correlate_slices(x, kernel, strides, dilation_rate, groups)
+    sides = _resolve_padding(x, window, padding, strides, dilation_rate)
+    if padding_mode != "zeros":
+        x, sides = pad(x, sides, padding_mode), ((0, 0), (0, 0))
+    return correlate_zero_padded(x, kernel, strides, sides, dilation_rate, groups)
 
 
 def max_pool(
@@ -526,7 +531,7 @@ def max_pool(
 
     Returns:
         A tensor of the back end. Where several cells tie, the gradient goes to the first one. A
-        NaN loses to every number.
+        window that holds a NaN gives a NaN.
 
     Raises:
         ValueError: A window that does not fit, or a padding as wide as the window.
@@ -545,8 +550,8 @@ def max_pool(
     x = _batch(x, "max_pool")
     if keras.backend.standardize_dtype(x.dtype) == "bool":  # not every back end compares these
         return ops.cast(max_pool(ops.cast(x, "int8"), pool_size, strides, padding), "bool")
-    pool_size, strides, padding = _pooling_arguments(x, pool_size, strides, padding)
-    x = pad(x, padding, value=_lowest(x.dtype))
+    pool_size, strides, sides = _pooling_arguments(x, pool_size, strides, padding)
+    x = pad_zeros(x, sides, _lowest(x.dtype))
     return _reduce_windows(x, pool_size, strides, _first_maximum)
 
 
@@ -600,11 +605,11 @@ def average_pool(
     if not _is_float(x.dtype):
         x = ops.cast(x, keras.config.floatx())
     pool_size, strides, sides = _pooling_arguments(x, pool_size, strides, padding)
-    sums = _sum_windows(pad(x, sides), pool_size, strides)
+    sums = _reduce_windows(pad_zeros(x, sides), pool_size, strides, ops.add)
     if count_include_pad or padding == "valid":
         return sums / (pool_size[0] * pool_size[1])
     cells = ops.ones_like(x[:1, :, :, :1])
-    return sums / _sum_windows(pad(cells, sides), pool_size, strides)
+    return sums / _reduce_windows(pad_zeros(cells, sides), pool_size, strides, ops.add)
 
 
 def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tensor:
@@ -650,12 +655,9 @@ def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tenso
             "window. Write an int, a pair (rows, columns) or ((top, bottom), (left, right))."
         )
     sides: Any = standardize_padding(padding)
+    if standardize_padding_mode(mode) == "zeros":
+        return pad_zeros(x, sides, value)
     rows, columns = sides
-    mode = standardize_padding_mode(mode)
-    if not any(is_symbolic(cells) or cells for cells in (*rows, *columns)):
-        return x
-    if mode == "zeros":
-        return ops.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=value)
     return _pad_axis(_pad_axis(x, 1, rows, mode), 2, columns, mode)
 
 
@@ -725,12 +727,16 @@ def _image_and_kernel(
             f"{function} expected a kernel of at least one cell, no larger than X. Received: "
             f"X.shape={tuple(X.shape)}, K.shape={tuple(K.shape)}. Pad X first."
         )
-    # Small integers would overflow: 8-bit images times 8-bit kernels are summed in 32 bits.
-    dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in (X, K)]
+    return _of_one_type(X, K)
+
+
+def _of_one_type(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the type of their product. Integers have 32 bits: the sums would not fit into 8."""
+    dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in (x, kernel)]
     dtype = keras.backend.result_type(*dtypes)
     if not _is_float(dtype):
         dtype = keras.backend.result_type(dtype, "int32")
-    return ops.cast(X, dtype), ops.cast(K, dtype)
+    return ops.cast(x, dtype), ops.cast(kernel, dtype)
 
 
 def _is_float(dtype: Any) -> bool:
@@ -742,123 +748,6 @@ def _lowest(dtype: Any) -> float:
     return -np.inf if _is_float(dtype) else np.iinfo(dtype).min
 
 
-# --- The work ------------------------------------------------------------------------------------
-
-# Up to this many numbers in a row of the image, one product with a band matrix is faster than one
-# with gathered windows, although most of the band matrix is zeros: a product of matrices runs
-# many times faster than the copying that it saves. `make bench` shows what comes of it.
-_LONGEST_BAND_ROW = 192
-
-
-def _has_short_rows(x: Tensor) -> bool:
-    _, h, w, channels = x.shape
-    return None not in (h, w, channels) and bool(w * channels <= _LONGEST_BAND_ROW)
-
-
-def _window_slices(x: Tensor, axis: int, size: int, stride: int, dilation: int = 1) -> list[Tensor]:
-    """For each cell of a window, the view of x that this cell sees as the window moves.
-
-    The end is counted from the back, so that the size of x need not be known.
-    """
-    views = []
-    for offset in range(0, size * dilation, dilation):
-        stop = offset - (size - 1) * dilation
-        index = [slice(None)] * len(x.shape)
-        index[axis] = slice(offset, stop or None, stride)
-        views.append(x[tuple(index)])
-    return views
-
-
-def _correlate_slices(
-    x: Tensor,
-    kernel: Tensor,
-    strides: Sequence[int] = (1, 1),
-    dilation_rate: Sequence[int] = (1, 1),
-    groups: int = 1,
-) -> Tensor:
-    """The definition: gather the windows along the width, then one product per kernel row."""
-    k_h, k_w, depth, filters = kernel.shape
-    columns = _window_slices(x, 2, k_w, strides[1], dilation_rate[1])
-    if groups == 1:
-        windows = ops.concatenate(columns, axis=-1)  # (batch, h, out_w, k_w * c_i)
-        matrices = ops.reshape(kernel, (k_h, k_w * depth, filters))
-    else:
-        columns = [_split_channels(column, groups, depth) for column in columns]
-        windows = ops.concatenate(columns, axis=-1)  # (batch, h, groups, out_w, k_w * depth)
-        matrices = ops.reshape(kernel, (k_h, k_w * depth, groups, filters // groups))
-        matrices = ops.transpose(matrices, (0, 2, 1, 3))  # (k_h, groups, k_w * depth, c_o / groups)
-    rows = _window_slices(windows, 1, k_h, strides[0], dilation_rate[0])
-    y = sum(ops.matmul(row, matrices[u]) for u, row in enumerate(rows))
-    return y if groups == 1 else _join_channels(y, filters)
-
-
-def _split_channels(x: Tensor, groups: int, depth: int) -> Tensor:
-    """(batch, h, w, c) -> (batch, h, groups, w, c / groups)."""
-    shape = ops.shape(x)
-    x = ops.reshape(x, (-1, *shape[1:3], groups, depth))
-    return ops.transpose(x, (0, 1, 3, 2, 4))
-
-
-def _join_channels(y: Tensor, channels: int) -> Tensor:
-    """(batch, h, groups, w, c / groups) -> (batch, h, w, c)."""
-    shape = ops.shape(y)
-    return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, shape[1], shape[3], channels))
-
-
-def _correlate_band(
-    x: Tensor,
-    kernel: Tensor,
-    strides: Sequence[int] = (1, 1),
-    dilation_rate: Sequence[int] = (1, 1),
-) -> Tensor:
-    """A whole row of outputs at once: the kernel row, repeated along the diagonal of a matrix.
-
-    A row of the image is a vector of w * c_i numbers, a row of outputs one of out_w * c_o. What
-    leads from one to the other is a banded (block Toeplitz) matrix. The k_h rows of a window lie
-    side by side in one long vector, so that a single product does all.
-    """
-    k_h, k_w, channels, filters = kernel.shape
-    _, h, w, _ = x.shape
-    out_h = output_size(h, k_h, 0, strides[0], dilation_rate[0])
-    out_w = output_size(w, k_w, 0, strides[1], dilation_rate[1])
-
-    # place[v, i, j] is 1 where cell v of the window at output j lies on column i of the image.
-    place = np.zeros((k_w, w, out_w), "bool")
-    for v in range(k_w):
-        place[v, np.arange(out_w) * strides[1] + v * dilation_rate[1], np.arange(out_w)] = True
-    place = ops.convert_to_tensor(place.reshape(k_w, w * out_w), dtype=kernel.dtype)
-    cells = ops.reshape(ops.transpose(kernel, (0, 2, 3, 1)), (-1, k_w))  # (k_h * c_i * c_o, k_w)
-    band = ops.reshape(ops.matmul(cells, place), (k_h, channels, filters, w, out_w))
-    band = ops.reshape(ops.transpose(band, (0, 3, 1, 4, 2)), (k_h * w * channels, out_w * filters))
-
-    rows = ops.reshape(x, (-1, h, w * channels))
-    seen = np.arange(out_h)[:, None] * strides[0] + np.arange(k_h) * dilation_rate[0]
-    windows = ops.reshape(ops.take(rows, seen, axis=1), (-1, k_h * w * channels))
-    return ops.reshape(ops.matmul(windows, band), (-1, out_h, out_w, filters))
-
-
-def _first_maximum(a: Tensor, b: Tensor) -> Tensor:
-    """The larger of a and b; a where they tie, and what is a number where the other is none.
-
-    `ops.maximum` would split the gradient of a tie on some back ends, and spread a NaN.
-    """
-    a_is_nan = a != a
-    return ops.where(ops.logical_or(b > a, a_is_nan), b, a)
-
-
-def _sum_windows(x: Tensor, size: Sequence[int], strides: Sequence[int]) -> Tensor:
-    if tuple(size) != tuple(strides):
-        return _reduce_windows(x, size, strides, ops.add)
-    # Windows that do not overlap are axes of their own after a change of shape.
-    (k_h, k_w), channels = size, x.shape[-1]
-    h, w = ops.shape(x)[1:3]
-    out_h, out_w = h // k_h, w // k_w
-    x = x[:, : out_h * k_h, : out_w * k_w]
-    x = ops.sum(ops.reshape(x, (-1, k_h, out_w * k_w * channels)), axis=1)
-    x = ops.sum(ops.reshape(x, (-1, k_w, channels)), axis=1)
-    return ops.reshape(x, (-1, out_h, out_w, channels))
-
-
 def _reduce_windows(
     x: Tensor,
     size: Sequence[int],
@@ -867,17 +756,31 @@ def _reduce_windows(
 ) -> Tensor:
     """Combine the cells of each window, first along the width, then along the height."""
     for axis in (2, 1):
-        first, *others = _window_slices(x, axis, size[axis - 1], strides[axis - 1])
+        first, *others = window_views(x, axis, size[axis - 1], strides[axis - 1])
         for other in others:
             first = combine(first, other)
         x = first
     return x
 
 
+def _first_maximum(a: Tensor, b: Tensor) -> Tensor:
+    """The larger of a and b, or a NaN; where they tie, the gradient goes to a.
+
+    `ops.maximum` splits the gradient of a tie on some back ends.
+    """
+    if computes_on_tensorflow(a):
+        from cnn_tf import on_tensorflow
+
+        return on_tensorflow.first_maximum(a, b)
+    return ops.where(ops.logical_or(b > a, b != b), b, a)
+
+
 def _pad_axis(x: Tensor, axis: int, sides: Any, mode: str) -> Tensor:
     before, after = sides
     n = x.shape[axis]
     if not any(map(is_symbolic, sides)):
+        if not any(sides):
+            return x
         check_available(n, sides, mode)
 
     def cut(start: Any, stop: Any) -> Tensor:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 PAGES = sorted(BOOK.glob("*.md"))
 # What is nobody's to import: the command line, and the helpers that check arguments.
-INNER_MODULES = {"__init__", "__main__", "arguments"}
+INNER_MODULES = {"__init__", "__main__", "arguments", "correlation", "on_tensorflow"}
 MODULES = sorted({path.stem for path in (ROOT / "cnn_tf").glob("*.py")} - INNER_MODULES)
 
 

@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnn_tf
-from cnn_tf import AveragePooling2D, AvgPool2D, Conv2D, MaxPool2D, MaxPooling2D, functional
+from cnn_tf import AveragePooling2D, AvgPool2D, Conv2D, MaxPool2D, MaxPooling2D
 from cnn_tf.arguments import PADDING_MODES
 from tests import reference
+from tests.ways import EACH_WAY, forced
 
 EACH_POOLING = pytest.mark.parametrize("pooling", ["MaxPooling2D", "AveragePooling2D"])
 EACH_LAYER = pytest.mark.parametrize(
@@ -192,27 +193,19 @@ def convolutions(draw):
     return arguments, rng.normal(size=(2, *size, groups * draw(st.integers(1, 3))))
 
 
-@pytest.mark.parametrize("longest_band_row", [10**6, 0], ids=["band", "slices"])
+@EACH_WAY
 @settings(max_examples=25)  # each grouped one is compiled by XLA, in Keras's layer
 @given(case=convolutions())
-def test_conv2d_equals_keras(longest_band_row, case):
+def test_conv2d_equals_keras(way, case):
     arguments, x = case
     ours, theirs = twins(
         Conv2D(**arguments, dtype="float64"),
         keras.layers.Conv2D(**arguments, dtype="float64"),
         x.shape,
     )
-    with mock.patch.object(functional, "_LONGEST_BAND_ROW", longest_band_row):
+    with forced(way):
         actual = values_and_gradients(ours, x)
     assert_same(actual, values_and_gradients(theirs, x))
-
-
-@pytest.mark.parametrize("width", [64, 65])
-def test_conv2d_equals_keras_at_the_longest_row_of_the_band_path(width, rng):
-    x = rng.normal(size=(1, 4, width, 3))
-    arguments = {"filters": 2, "kernel_size": 3, "dtype": "float64"}
-    ours, theirs = twins(Conv2D(**arguments), keras.layers.Conv2D(**arguments), x.shape)
-    assert_same(values_and_gradients(ours, x), values_and_gradients(theirs, x))
 
 
 @st.composite
@@ -231,16 +224,13 @@ def poolings(draw):
 
 
 @EACH_POOLING
-@pytest.mark.parametrize("longest_band_row", [10**6, 0], ids=["band", "slices"])
 @settings(max_examples=60)
 @given(case=poolings())
-def test_pooling_equals_keras_where_cells_tie(pooling, longest_band_row, case):
+def test_pooling_equals_keras_where_cells_tie(pooling, case):
     arguments, x = case
     ours = getattr(cnn_tf, pooling)(**arguments, dtype="float64")
     theirs = getattr(keras.layers, pooling)(**arguments, dtype="float64")
-    with mock.patch.object(functional, "_LONGEST_BAND_ROW", longest_band_row):
-        actual = values_and_gradients(ours, x)
-    assert_same(actual, values_and_gradients(theirs, x))
+    assert_same(values_and_gradients(ours, x), values_and_gradients(theirs, x))
 
 
 @settings(max_examples=30)

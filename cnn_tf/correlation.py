@@ -1,0 +1,193 @@
+"""Cross-correlation of a batch of images: its definition, and faster ways to the same numbers.
+
+`functional` describes and checks; this module computes. It calls no built-in convolution, and no
+loop runs over pixels; the loops run over the few cells of the kernel.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from cnn_tf.arguments import is_symbolic
+
+Tensor = Any
+
+# Which way for which shape; the page on speed shows what each is worth:
+#
+#   image and kernel                                              way
+#   a row of the padded image holds few numbers (w * c_i)         correlate_rows
+#   strides of 1, one group, an image larger than its window,
+#     floats, and TensorFlow                                      on_tensorflow.correlate
+#   all others                                                    correlate_windows, the definition
+_MOST_NUMBERS_IN_A_ROW = 192
+_MOST_PIXELS_AN_OUTPUT = 2.0
+
+
+def correlate(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    sides: Sequence[Sequence[Any]],
+    dilation_rate: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """Cross-correlate images, padded with zeros, by the way that suits their shape.
+
+    Args:
+        x: A batch of images, channels last.
+        kernel: `(k_h, k_w, c_i // groups, c_o)`.
+        strides: Steps between windows, a pair.
+        sides: Zeros to be added, ((top, bottom), (left, right)): numbers, or tensors where they
+            depend on a size that is not known.
+        dilation_rate: Distance between the cells of the window, a pair.
+        groups: Number of groups into which the channels are split.
+    """
+    known = None not in x.shape[1:] and not any(map(is_symbolic, (*sides[0], *sides[1])))
+    if known and groups == 1:
+        _, h, w, channels = x.shape
+        height, width = h + sum(sides[0]), w + sum(sides[1])
+        if width * channels <= _MOST_NUMBERS_IN_A_ROW:
+            return correlate_rows(pad_zeros(x, sides), kernel, strides, dilation_rate)
+        floats = "float" in keras.backend.standardize_dtype(x.dtype)
+        if computes_on_tensorflow(x) and floats and tuple(strides) == (1, 1):
+            spans = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation_rate, strict=True)]
+            outputs = (height - spans[0] + 1) * (width - spans[1] + 1)
+            if height * width <= _MOST_PIXELS_AN_OUTPUT * outputs:
+                from cnn_tf import on_tensorflow
+
+                if any(max(s) >= span for s, span in zip(sides, spans, strict=True)):
+                    x, sides = pad_zeros(x, sides), ((0, 0), (0, 0))
+                return on_tensorflow.correlate(x, kernel, sides, dilation_rate)
+    return correlate_windows(pad_zeros(x, sides), kernel, strides, dilation_rate, groups)
+
+
+def computes_on_tensorflow(x: Tensor) -> bool:
+    """Whether x is a tensor of TensorFlow, and not only the shape and type of one."""
+    return keras.backend.backend() == "tensorflow" and not isinstance(x, keras.KerasTensor)
+
+
+def pad_zeros(x: Tensor, sides: Sequence[Sequence[Any]], value: float = 0) -> Tensor:
+    """Add cells around images: zeros, or another number."""
+    rows, columns = sides
+    if not any(is_symbolic(cells) or cells for cells in (*rows, *columns)):
+        return x
+    return ops.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=value)
+
+
+# --- Windows --------------------------------------------------------------------------------------
+
+
+def window_views(x: Tensor, axis: int, size: int, stride: int, dilation: int = 1) -> list[Tensor]:
+    """For each cell of a window, what this cell sees of x as the window moves along an axis.
+
+    x[a:b:stride] would do, and does where the size of x is not known. But its gradient is slow, on
+    TensorFlow above all, so every stride-th entry is found as an axis of its own.
+    """
+    offsets = range(0, size * dilation, dilation)
+    n = x.shape[axis]
+    if n is None:  # the end is counted from the back
+        return [_sliced(x, axis, o, (o - offsets[-1]) or None, stride) for o in offsets]
+    count = (n - offsets[-1] - 1) // stride + 1
+    if stride == 1:
+        return [_cut(x, axis, o, o + count) for o in offsets]
+    blocks = count + offsets[-1] // stride
+    x = _cut(x, axis, 0, min(n, blocks * stride))
+    if n < blocks * stride:  # cells that no window sees
+        missing = [(0, blocks * stride - n) if a == axis else (0, 0) for a in range(len(x.shape))]
+        x = ops.pad(x, missing)
+    shape = ops.shape(x)
+    x = ops.reshape(x, (-1, *shape[1:axis], blocks, stride, *shape[axis + 1 :]))
+    every = ops.unstack(x, axis=axis + 1)
+    return [_cut(every[o % stride], axis, o // stride, o // stride + count) for o in offsets]
+
+
+def _cut(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+    """x[start:stop] along an axis of known size."""
+    if (start, stop) == (0, x.shape[axis]):
+        return x
+    if computes_on_tensorflow(x):
+        from cnn_tf import on_tensorflow
+
+        return on_tensorflow.cut(x, axis, start, stop)
+    return _sliced(x, axis, start, stop)
+
+
+def _sliced(x: Tensor, axis: int, start: int, stop: int | None, stride: int = 1) -> Tensor:
+    index = [slice(None)] * len(x.shape)
+    index[axis] = slice(start, stop, stride)
+    return x[tuple(index)]
+
+
+# --- The ways -------------------------------------------------------------------------------------
+
+
+def correlate_windows(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int] = (1, 1),
+    dilation_rate: Sequence[int] = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """The definition: gather the windows along the width, then one product per kernel row."""
+    k_h, k_w, depth, filters = kernel.shape
+    columns = window_views(x, 2, k_w, strides[1], dilation_rate[1])
+    if groups == 1:
+        windows = ops.concatenate(columns, axis=-1)  # (batch, h, out_w, k_w * c_i)
+        matrices = ops.reshape(kernel, (k_h, k_w * depth, filters))
+    else:
+        columns = [_split_channels(column, groups, depth) for column in columns]
+        windows = ops.concatenate(columns, axis=-1)  # (batch, h, groups, out_w, k_w * depth)
+        matrices = ops.reshape(kernel, (k_h, k_w * depth, groups, filters // groups))
+        matrices = ops.transpose(matrices, (0, 2, 1, 3))  # (k_h, groups, k_w * depth, c_o / groups)
+    rows = window_views(windows, 1, k_h, strides[0], dilation_rate[0])
+    y = sum(ops.matmul(row, matrices[u]) for u, row in enumerate(rows))
+    return y if groups == 1 else _join_channels(y, filters)
+
+
+def _split_channels(x: Tensor, groups: int, depth: int) -> Tensor:
+    """(batch, h, w, c) -> (batch, h, groups, w, c / groups)."""
+    shape = ops.shape(x)
+    x = ops.reshape(x, (-1, *shape[1:3], groups, depth))
+    return ops.transpose(x, (0, 1, 3, 2, 4))
+
+
+def _join_channels(y: Tensor, channels: int) -> Tensor:
+    """(batch, h, groups, w, c / groups) -> (batch, h, w, c)."""
+    shape = ops.shape(y)
+    return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, shape[1], shape[3], channels))
+
+
+def correlate_rows(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int] = (1, 1),
+    dilation_rate: Sequence[int] = (1, 1),
+) -> Tensor:
+    """A whole row of outputs at once: the kernel row, repeated along the diagonal of a matrix.
+
+    A row of the image is a vector of w * c_i numbers, a row of outputs one of out_w * c_o. What
+    leads from one to the other is a banded (block Toeplitz) matrix. The k_h rows of a window lie
+    side by side in one long vector, so that a single product does all. Most of the matrix is zeros,
+    but a product of matrices runs many times faster than the copying that it saves.
+    """
+    k_h, k_w, channels, filters = kernel.shape
+    _, h, w, _ = x.shape
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation_rate, strict=True)]
+    out_h, out_w = ((n - s) // step + 1 for n, s, step in zip((h, w), spans, strides, strict=True))
+
+    # place[v, i, j] is 1 where cell v of the window at output j lies on column i of the image.
+    place = np.zeros((k_w, w, out_w), "bool")
+    for v in range(k_w):
+        place[v, np.arange(out_w) * strides[1] + v * dilation_rate[1], np.arange(out_w)] = True
+    place = ops.convert_to_tensor(place.reshape(k_w, w * out_w), dtype=kernel.dtype)
+    cells = ops.reshape(ops.transpose(kernel, (0, 2, 3, 1)), (-1, k_w))  # (k_h * c_i * c_o, k_w)
+    band = ops.reshape(ops.matmul(cells, place), (k_h, channels, filters, w, out_w))
+    band = ops.reshape(ops.transpose(band, (0, 3, 1, 4, 2)), (k_h * w * channels, out_w * filters))
+
+    rows = ops.reshape(x, (-1, h, w * channels))
+    seen = np.arange(out_h)[:, None] * strides[0] + np.arange(k_h) * dilation_rate[0]
+    windows = ops.reshape(ops.take(rows, seen, axis=1), (-1, k_h * w * channels))
+    return ops.reshape(ops.matmul(windows, band), (-1, out_h, out_w, filters))

@@ -1,0 +1,26 @@
+"""The ways to compute a correlation, each to be forced whatever the shape would choose."""
+
+import contextlib
+from unittest import mock
+
+import pytest
+
+from cnn_tf import correlation, on_tensorflow
+
+# What a way is forced by: its share of the table in `correlation`.
+WAYS = {
+    "rows": {"_MOST_NUMBERS_IN_A_ROW": float("inf")},
+    "shifts": {"_MOST_NUMBERS_IN_A_ROW": 0, "_MOST_PIXELS_AN_OUTPUT": float("inf")},
+    "shifts in pieces": {"_MOST_NUMBERS_IN_A_ROW": 0, "_MOST_PIXELS_AN_OUTPUT": float("inf")},
+    "windows": {"_MOST_NUMBERS_IN_A_ROW": 0, "_MOST_PIXELS_AN_OUTPUT": 0},
+}
+EACH_WAY = pytest.mark.parametrize("way", WAYS)
+
+
+@contextlib.contextmanager
+def forced(way):
+    """Compute this way, where groups and strides allow it."""
+    with mock.patch.multiple(correlation, **WAYS[way]):
+        at_a_time = 1 if "pieces" in way else on_tensorflow._BYTES_AT_A_TIME
+        with mock.patch.object(on_tensorflow, "_BYTES_AT_A_TIME", at_a_time):
+            yield
