@@ -1,11 +1,16 @@
-"""Print the benchmarks: medians of interleaved runs, in one process, order shuffled."""
+"""Compare speed and memory with rivals: print medians and ratios, and keep them in results/.
+
+python -m benchmarks [--runs N] [WORD ...]      only the comparisons whose title holds a word
+"""
 
 import argparse
+import json
 import os
-import random
-import statistics
-import time
-from collections.abc import Callable
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 # Before TensorFlow is imported: its start-up log is not a result.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,102 +20,23 @@ import numpy as np
 import tensorflow as tf
 
 import cnn_tf
+from benchmarks import layers, memory, training
+from benchmarks.measure import Comparison, Run, compare
+
+RESULTS = Path(__file__).parent / "results"
 
 
-def compare(title: str, rivals: dict[str, Callable[[], object]], runs: int) -> None:
-    """Time each rival `runs` times, all of them in each round, and print medians and ratios.
+def imports(runs: int) -> Comparison:
+    """Importing the package, each time in a fresh process."""
 
-    The first rival is ours, the second the one it is compared with.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in rivals}
-    for run in rivals.values():
-        run()  # warm up: tracing, caches
-    for _ in range(runs):
-        for name, run in random.sample(list(rivals.items()), len(rivals)):
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    rounds = list(zip(*(seconds[name] for name in list(rivals)[:2]), strict=True))
-    low, _, high = statistics.quantiles([ours / theirs for ours, theirs in rounds], n=4)
-    ours, theirs = list(medians.values())[:2]
-    print(f"\n{title} ({runs} runs)")
-    for name, median in medians.items():
-        print(f"  {name:<34} {1e3 * median:10.3f} ms")
-    print(f"  ratio {ours / theirs:.4g}, quartiles {low:.4g} to {high:.4g}")
+    def fresh(module: str) -> Run:
+        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+
+    rivals = {"cnn_tf": fresh("cnn_tf"), "keras": fresh("keras")}
+    return compare("import", rivals, runs, bound=1.05)
 
 
-def lenet_epoch(runs: int) -> None:
-    """An epoch of LeNet with our layers and with Keras's, through the same Keras `fit`."""
-    images, labels = cnn_tf.FashionMNIST().train
-
-    def trainer(model: keras.Model, jit: bool) -> Callable[[], object]:
-        model.compile(
-            keras.optimizers.SGD(0.1),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-            jit_compile=jit,
-        )
-        return lambda: model.fit(images, labels, batch_size=128, verbose=0)
-
-    def lenet_of_keras() -> keras.Model:
-        layers = keras.layers
-        return keras.Sequential(
-            [
-                keras.Input((28, 28, 1)),
-                layers.Conv2D(6, 5, padding="same", activation="sigmoid"),
-                layers.AveragePooling2D(2),
-                layers.Conv2D(16, 5, activation="sigmoid"),
-                layers.AveragePooling2D(2),
-                layers.Flatten(),
-                layers.Dense(120, activation="sigmoid"),
-                layers.Dense(84, activation="sigmoid"),
-                layers.Dense(10),
-            ]
-        )
-
-    compare(
-        f"LeNet, one epoch of {len(labels):,} images in batches of 128",
-        {
-            "cnn_tf": trainer(cnn_tf.LeNet(), jit=False),
-            "keras.layers": trainer(lenet_of_keras(), jit=False),
-            "cnn_tf, jit_compile": trainer(cnn_tf.LeNet(), jit=True),
-            "keras.layers, jit_compile": trainer(lenet_of_keras(), jit=True),
-        },
-        runs,
-    )
-
-
-def large_layer(runs: int) -> None:
-    """Forward and backward through one layer of many channels."""
-    x = tf.random.normal((32, 32, 32, 64))
-
-    def step(layer: keras.layers.Layer, jit: bool) -> Callable[[], object]:
-        layer.build(x.shape)
-        weights = [weight.value for weight in layer.trainable_weights]
-
-        @tf.function(jit_compile=jit)
-        def gradients() -> object:
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                loss = tf.reduce_sum(layer(x) ** 2)
-            return tape.gradient(loss, [x, *weights])
-
-        return lambda: [gradient.numpy() for gradient in gradients()]
-
-    compare(
-        "Conv2D 3x3, 64 to 64 channels, on 32 images of 32x32, forward and backward",
-        {
-            "cnn_tf": step(cnn_tf.Conv2D(64, 3, padding=1), jit=False),
-            "keras.layers": step(keras.layers.Conv2D(64, 3, padding="same"), jit=False),
-            "cnn_tf, jit_compile": step(cnn_tf.Conv2D(64, 3, padding=1), jit=True),
-            "keras.layers, jit_compile": step(keras.layers.Conv2D(64, 3, padding="same"), jit=True),
-        },
-        runs,
-    )
-
-
-def corr2d_against_loop(runs: int) -> None:
+def corr2d_against_loop(runs: int) -> Iterator[Comparison]:
     """`corr2d` against the double loop that assigns one output after the other."""
     rng = np.random.default_rng(0)
     X, K = rng.random((256, 256), "float32"), rng.random((5, 5), "float32")
@@ -130,22 +56,77 @@ def corr2d_against_loop(runs: int) -> None:
                 Y[i, j] = (X[i : i + 5, j : j + 5] * K).sum()
         return Y
 
-    for name, loop in (("NumPy", with_arrays), ("TensorFlow", with_tensors)):
-        compare(
-            f"corr2d, 256x256 with 5x5, against the double loop in {name}",
-            {
-                "cnn_tf.corr2d": lambda: np.asarray(cnn_tf.corr2d(X, K)),
-                f"double loop, {name}": loop,
-            },
-            3 if name == "TensorFlow" else runs,  # that loop takes most of a minute
-        )
+    def ours() -> object:
+        return np.asarray(cnn_tf.corr2d(X, K))
+
+    title = "corr2d, 256x256 with 5x5, against a double loop in"
+    yield compare(f"{title} NumPy", {"cnn_tf.corr2d": ours, "loop": with_arrays}, runs)
+    # As in the older versions of the package. It takes most of a minute.
+    few = min(runs, 3)
+    rivals = {"cnn_tf.corr2d": ours, "loop": with_tensors}
+    yield compare(f"{title} TensorFlow", rivals, few, bound=1e-3)
+
+
+def peak(runs: int) -> float:
+    """Operations a second in a product of square matrices, the best run."""
+    n = 2048
+    a = tf.random.stateless_normal((n, n), (0, 0))
+    times = compare("peak", {"product": lambda: (a @ a).numpy()}, runs).measured["product"]
+    return 2 * n**3 / min(times)
+
+
+def machine(runs: int) -> dict[str, object]:
+    """What the figures depend on besides the code."""
+    return {
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "peak": peak(runs),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's default"),
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--runs", type=int, default=20, help="runs of each rival")
+    parser.add_argument("words", nargs="*", help="only comparisons whose title holds one of them")
+    arguments = parser.parse_args()
+    runs = arguments.runs
+
+    def wanted(title: str) -> bool:
+        words = arguments.words
+        return not words or any(word.lower() in title.lower() for word in words)
+
+    described = machine(runs)
+    print(json.dumps(described, indent=2))
+    found: list[Comparison] = []
+
+    def keep(comparison: Comparison) -> None:
+        print(f"\n{comparison}", flush=True)
+        found.append(comparison)
+
+    for comparison in layers.run_all(runs, wanted):
+        keep(comparison)
+    if wanted("memory"):
+        keep(memory.compare_memory(min(runs, 3)))  # memory is no matter of chance
+    if wanted("LeNet epoch"):
+        keep(training.lenet_epoch(runs))
+    if wanted("import"):
+        keep(imports(runs))
+    if wanted("corr2d"):
+        for comparison in corr2d_against_loop(runs):
+            keep(comparison)
+
+    if not arguments.words:  # results of a part would not go together with those of the rest
+        RESULTS.mkdir(exist_ok=True)
+        content = {"machine": described, "comparisons": [each.as_json() for each in found]}
+        (RESULTS / "latest.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        print(f"\nKept in {RESULTS / 'latest.json'}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--runs", type=int, default=7)
-    arguments = parser.parse_args()
-    print(f"{os.cpu_count()} cores, TensorFlow {tf.__version__}, Keras {keras.__version__}")
-    lenet_epoch(arguments.runs)
-    large_layer(arguments.runs)
-    corr2d_against_loop(arguments.runs)
+    main()

@@ -1,0 +1,74 @@
+"""The benchmarks: what they say of measurements, and that they run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+import cnn_tf
+from benchmarks import layers
+from benchmarks.measure import Comparison, compare
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_ratio_is_that_of_the_best_medians():
+    measured = {
+        "cnn_tf": [5.0, 1.0, 9.0],
+        "cnn_tf, XLA": [3.0, 2.0, 4.0],
+        "keras": [7.0, 8.0, 9.0],
+        "keras, XLA": [6.0, 4.0, 8.0],
+    }
+    comparison = Comparison("", None, measured)
+    assert comparison.best(ours=True) == "cnn_tf, XLA"
+    assert comparison.best(ours=False) == "keras, XLA"
+    assert comparison.ratio == 0.5
+    assert comparison.quartiles == (0.5, 0.5)
+
+
+def test_quartiles_are_of_rounds():
+    measured = {"cnn_tf": [1.0, 2.0, 3.0], "keras": [1.0, 1.0, 1.0]}
+    assert Comparison("", None, measured).quartiles == (1, 3)
+    assert Comparison("", None, {"cnn_tf": [3.0], "keras": [2.0]}).quartiles == (1.5, 1.5)
+
+
+def test_what_is_printed_and_what_is_kept():
+    comparison = Comparison("Title", 1.25, {"cnn_tf": [3e6], "keras": [2e6]}, unit="MB")
+    lines = str(comparison).splitlines()
+    assert lines[0] == "Title (1 rounds)"
+    assert lines[1].split() == ["cnn_tf", "3.000", "MB"]
+    assert lines[3].strip() == "ratio 1.5, quartiles 1.5 to 1.5; to reach: 1.25"
+    kept = comparison.as_json()
+    assert kept["ratio"] == 1.5
+    assert kept["medians"] == {"cnn_tf": 3e6, "keras": 2e6}
+    assert kept["unit"] == "bytes"
+
+
+def test_every_rival_runs_once_in_every_round():
+    calls = []
+    rivals = {name: lambda name=name: calls.append(name) for name in ("cnn_tf", "keras")}
+    comparison = compare("", rivals, rounds=5)
+    warm_up = 4
+    assert [len(values) for values in comparison.measured.values()] == [5, 5]
+    rounds = zip(calls[warm_up::2], calls[warm_up + 1 :: 2], strict=True)
+    assert all({first, second} == {"cnn_tf", "keras"} for first, second in rounds)
+
+
+@pytest.mark.parametrize("case", layers.CASES, ids=lambda case: case[0])
+def test_rivals_do_the_same_work(case):
+    """Outputs of one shape, and as many gradients."""
+    _, (_, *image), kind, arguments, more, _ = case
+    rivals = [getattr(package, kind)(*arguments, **more) for package in (cnn_tf, keras.layers)]
+    shapes = {layer.compute_output_shape((1, *image)) for layer in rivals}
+    counts = {len(layers.step(layer, (1, *image), jit=False)()) for layer in rivals}
+    assert len(shapes) == len(counts) == 1
+
+
+def test_a_part_of_the_benchmarks_runs():
+    command = [sys.executable, "-m", "benchmarks", "--runs", "2", "1x1"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "1x1, 256 to 64 channels: Conv2D on 32x16x16x256 (2 rounds)" in result.stdout
+    assert "Kept in" not in result.stdout
