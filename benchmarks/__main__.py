@@ -30,7 +30,8 @@ def imports(runs: int) -> Comparison:
     """Importing the package, each time in a fresh process."""
 
     def fresh(module: str) -> Run:
-        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+        command = [sys.executable, "-c", f"import {module}"]
+        return lambda: subprocess.run(command, check=True, capture_output=True)
 
     rivals = {"cnn_tf": fresh("cnn_tf"), "keras": fresh("keras")}
     return compare("import", rivals, runs, bound=1.05)
