@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 import cnn_tf
-from benchmarks import layers, memory, training
+from benchmarks import growth, layers, memory, training
 from benchmarks.measure import Comparison, Run, compare
 
 RESULTS = Path(__file__).parent / "results"
@@ -121,10 +121,20 @@ def main() -> None:
     if wanted("corr2d"):
         for comparison in corr2d_against_loop(runs):
             keep(comparison)
+    grown = []
+    for series in growth.run_all(min(runs, 7), wanted):
+        print(f"\nGrowth with {series.name}: {list(series.values)}")
+        for what, exponent in series.as_json()["theory"].items():
+            print(f"  {what:6} slope {series.slope(what):5.2f}, in theory {exponent}", flush=True)
+        grown.append(series)
 
     if not arguments.words:  # results of a part would not go together with those of the rest
         RESULTS.mkdir(exist_ok=True)
-        content = {"machine": described, "comparisons": [each.as_json() for each in found]}
+        content = {
+            "machine": described,
+            "comparisons": [each.as_json() for each in found],
+            "growth": [each.as_json() for each in grown],
+        }
         (RESULTS / "latest.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
         print(f"\nKept in {RESULTS / 'latest.json'}")
 

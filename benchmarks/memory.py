@@ -1,6 +1,6 @@
 """Peak memory of a convolution forward and backward: a program, for it needs a fresh process.
 
-python -m benchmarks.memory cnn_tf
+python -m benchmarks.memory cnn_tf 1 256 128 5
 """
 
 import subprocess
@@ -9,38 +9,44 @@ from pathlib import Path
 
 from benchmarks.measure import Comparison
 
-SHAPE = (1, 256, 256, 128)
 
-
-def peak_bytes(package: str) -> float:
+def peak_bytes(package: str, batch: int, size: int, channels: int, kernel: int) -> float:
     """What images, outputs, gradients and all between them take at most, in this process."""
     import keras
-    import tensorflow as tf
 
     import cnn_tf
     from benchmarks.layers import step
 
     layers = {"cnn_tf": cnn_tf, "keras.layers": keras.layers}[package]
+
+    def run(*shape: int) -> None:
+        gradients = step(layers.Conv2D(channels, kernel, padding="same"), shape, jit=False)
+        for _ in range(3):
+            gradients()
+
     # A small image first: what TensorFlow allocates once is not the layer's.
-    step(layers.Conv2D(128, 5, padding="same"), (1, 16, 16, 128), jit=False)()
+    run(1, 16, 16, channels)
     before = _resident("VmRSS")
-    run = step(layers.Conv2D(128, 5, padding="same"), SHAPE, jit=False)
-    for _ in range(3):
-        run()
-    assert tf.config.list_physical_devices("GPU") == []
+    run(batch, size, size, channels)
     return _resident("VmHWM") - before
 
 
+def in_a_fresh_process(package: str, *sizes: int) -> float:
+    """`peak_bytes`, of a process that has done nothing else."""
+    command = [sys.executable, "-m", "benchmarks.memory", package, *map(str, sizes)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stderr}")
+    return float(result.stdout.split()[-1])
+
+
 def compare_memory(rounds: int) -> Comparison:
-    """The same in Keras, each run in a process of its own; the unit is bytes instead of seconds."""
+    """Ours and Keras's, with bytes in place of seconds."""
     peaks: dict[str, list[float]] = {"cnn_tf": [], "keras.layers": []}
     for _ in range(rounds):
         for package, values in peaks.items():
-            command = [sys.executable, "-m", "benchmarks.memory", package]
-            result = subprocess.run(command, capture_output=True, text=True, check=True)
-            values.append(float(result.stdout.split()[-1]))
-    size = "x".join(map(str, SHAPE))
-    return Comparison(f"Peak memory of Conv2D(128, 5) on {size}", 1.5, peaks, unit="MB")
+            values.append(in_a_fresh_process(package, 1, 256, 128, 5))
+    return Comparison("Peak memory of Conv2D(128, 5) on 1x256x256x128", 1.5, peaks, unit="MB")
 
 
 def _resident(name: str) -> float:
@@ -52,4 +58,4 @@ def _resident(name: str) -> float:
 
 
 if __name__ == "__main__":
-    print(peak_bytes(sys.argv[1]))
+    print(peak_bytes(sys.argv[1], *map(int, sys.argv[2:])))

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 import cnn_tf
-from benchmarks import layers
+from benchmarks import growth, layers
 from benchmarks.measure import Comparison, compare
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +64,11 @@ def test_rivals_do_the_same_work(case):
     shapes = {layer.compute_output_shape((1, *image)) for layer in rivals}
     counts = {len(layers.step(layer, (1, *image), jit=False)()) for layer in rivals}
     assert len(shapes) == len(counts) == 1
+
+
+def test_the_slope_is_the_exponent_of_a_power_law():
+    assert growth.slope([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
+    assert growth.slope([1, 10, 100], [7, 7, 7]) == pytest.approx(0)
 
 
 def test_a_part_of_the_benchmarks_runs():
