@@ -1,6 +1,6 @@
 """Compare speed and memory with rivals: print medians and ratios, and keep them in results/.
 
-python -m benchmarks [--runs N] [WORD ...]      only the comparisons whose title holds a word
+python -m benchmarks [--rounds N] [WORD ...]      only the comparisons whose title holds a word
 """
 
 import argparse
@@ -26,7 +26,7 @@ from benchmarks.measure import Comparison, Run, compare
 RESULTS = Path(__file__).parent / "results"
 
 
-def imports(runs: int) -> Comparison:
+def imports(rounds: int) -> Comparison:
     """Importing the package, each time in a fresh process."""
 
     def fresh(module: str) -> Run:
@@ -34,10 +34,10 @@ def imports(runs: int) -> Comparison:
         return lambda: subprocess.run(command, check=True, capture_output=True)
 
     rivals = {"cnn_tf": fresh("cnn_tf"), "keras": fresh("keras")}
-    return compare("import", rivals, runs, bound=1.05)
+    return compare("import", rivals, rounds, bound=1.05)
 
 
-def corr2d_against_loop(runs: int) -> Iterator[Comparison]:
+def corr2d_against_loop(rounds: int) -> Iterator[Comparison]:
     """`corr2d` against the double loop that assigns one output after the other."""
     rng = np.random.default_rng(0)
     X, K = rng.random((256, 256), "float32"), rng.random((5, 5), "float32")
@@ -61,27 +61,26 @@ def corr2d_against_loop(runs: int) -> Iterator[Comparison]:
         return np.asarray(cnn_tf.corr2d(X, K))
 
     title = "corr2d, 256x256 with 5x5, against a double loop in"
-    yield compare(f"{title} NumPy", {"cnn_tf.corr2d": ours, "loop": with_arrays}, runs)
-    # As in the older versions of the package. It takes most of a minute.
-    few = min(runs, 3)
+    yield compare(f"{title} NumPy", {"cnn_tf.corr2d": ours, "loop": with_arrays}, rounds)
+    # As in the older versions of the package.
     rivals = {"cnn_tf.corr2d": ours, "loop": with_tensors}
-    yield compare(f"{title} TensorFlow", rivals, few, bound=1e-3)
+    yield compare(f"{title} TensorFlow", rivals, rounds, bound=1e-3)
 
 
-def peak(runs: int) -> float:
+def peak(rounds: int) -> float:
     """Operations a second in a product of square matrices, the best run."""
     n = 2048
     a = tf.random.stateless_normal((n, n), (0, 0))
-    times = compare("peak", {"product": lambda: (a @ a).numpy()}, runs).measured["product"]
+    times = compare("peak", {"product": lambda: (a @ a).numpy()}, rounds).measured["product"]
     return 2 * n**3 / min(times)
 
 
-def machine(runs: int) -> dict[str, object]:
+def machine(rounds: int) -> dict[str, object]:
     """What the figures depend on besides the code."""
     return {
         "cores": os.cpu_count(),
         "processor": platform.processor() or platform.machine(),
-        "peak": peak(runs),
+        "peak": peak(rounds),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's default"),
         "versions": {
             "python": platform.python_version(),
@@ -93,16 +92,16 @@ def machine(runs: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--runs", type=int, default=20, help="runs of each rival")
+    parser.add_argument("--rounds", type=int, default=20, help="in each, every rival runs once")
     parser.add_argument("words", nargs="*", help="only comparisons whose title holds one of them")
     arguments = parser.parse_args()
-    runs = arguments.runs
+    rounds = arguments.rounds
 
     def wanted(title: str) -> bool:
         words = arguments.words
         return not words or any(word.lower() in title.lower() for word in words)
 
-    described = machine(runs)
+    described = machine(rounds)
     print(json.dumps(described, indent=2))
     found: list[Comparison] = []
 
@@ -110,21 +109,21 @@ def main() -> None:
         print(f"\n{comparison}", flush=True)
         found.append(comparison)
 
-    for comparison in layers.run_all(runs, wanted):
+    for comparison in layers.run_all(rounds, wanted):
         keep(comparison)
     if wanted("memory"):
-        keep(memory.compare_memory(min(runs, 3)))  # memory is no matter of chance
+        keep(memory.compare_memory(rounds))
     if wanted("LeNet epoch"):
-        keep(training.lenet_epoch(runs))
+        keep(training.lenet_epoch(rounds))
     if wanted("import"):
-        keep(imports(runs))
+        keep(imports(rounds))
     if wanted("corr2d"):
-        for comparison in corr2d_against_loop(runs):
+        for comparison in corr2d_against_loop(rounds):
             keep(comparison)
     grown = []
-    for series in growth.run_all(min(runs, 7), wanted):
+    for series in growth.run_all(rounds, wanted):
         print(f"\nGrowth with {series.name}: {list(series.values)}")
-        for what, exponent in series.as_json()["theory"].items():
+        for what, exponent in growth.THEORY[series.name].items():
             print(f"  {what:6} slope {series.slope(what):5.2f}, in theory {exponent}", flush=True)
         grown.append(series)
 

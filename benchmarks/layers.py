@@ -1,6 +1,7 @@
 """Our layers against Keras's of the same arguments: forward, and backward to all that goes in."""
 
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -8,42 +9,41 @@ import tensorflow as tf
 import cnn_tf
 from benchmarks.measure import Comparison, Run, compare
 
-Shape = tuple[int, int, int, int]
+Shape = tuple[int, ...]
 
-# What is measured, on which images, and the ratio to reach.
-CASES: list[tuple[str, Shape, str, tuple[int, ...], dict[str, object], float]] = [
-    ("LeNet's first layer", (128, 28, 28, 1), "Conv2D", (6, 5), {"padding": "same"}, 1.0),
-    ("LeNet's second layer", (128, 14, 14, 6), "Conv2D", (16, 5), {}, 1.0),
-    ("3x3, 64 to 64 channels", (32, 32, 32, 64), "Conv2D", (64, 3), {"padding": "same"}, 1.25),
-    (
-        "3x3, stride 2, 64 to 128 channels",
-        (32, 32, 32, 64),
-        "Conv2D",
-        (128, 3),
-        {"padding": "same", "strides": 2},
-        1.25,
-    ),
-    (
-        "5x5, 128 to 128 channels, large",
-        (1, 256, 256, 128),
-        "Conv2D",
-        (128, 5),
-        {"padding": "same"},
-        1.25,
-    ),
-    ("1x1, 256 to 64 channels", (32, 16, 16, 256), "Conv2D", (64, 1), {}, 1.0),
+
+class Case(NamedTuple):
+    """A layer, the images it works on, and the ratio to reach."""
+
+    name: str
+    shape: Shape
+    layer: str
+    arguments: dict[str, Any]
+    bound: float
+
+
+def _conv(name: str, shape: Shape, bound: float, filters: int, size: int, **more: Any) -> Case:
+    return Case(name, shape, "Conv2D", {"filters": filters, "kernel_size": size, **more}, bound)
+
+
+CASES = [
+    _conv("LeNet's first layer", (128, 28, 28, 1), 1.0, 6, 5, padding="same"),
+    _conv("LeNet's second layer", (128, 14, 14, 6), 1.0, 16, 5),
+    _conv("3x3, 64 to 64 channels", (32, 32, 32, 64), 1.25, 64, 3, padding="same"),
+    _conv("3x3, stride 2, 64 to 128", (32, 32, 32, 64), 1.25, 128, 3, padding="same", strides=2),
+    _conv("5x5, 128 to 128, large", (1, 256, 256, 128), 1.25, 128, 5, padding="same"),
+    _conv("1x1, 256 to 64 channels", (32, 16, 16, 256), 1.0, 64, 1),
 ] + [
-    (
-        f"{kind} {window}x{window}, stride 2, {channels} channels",
-        (batch, size, size, channels),
-        kind,
-        (window, 2),
-        {},
+    Case(
+        f"{size}x{size}, stride 2, {shape[-1]} channels",
+        shape,
+        layer,
+        {"pool_size": size, "strides": 2},
         bound,
     )
-    for kind in ("MaxPooling2D", "AveragePooling2D")
-    for window, bound in ((2, 1.0), (3, 1.25))
-    for batch, size, channels in ((128, 28, 6), (32, 32, 64))
+    for layer in ("MaxPooling2D", "AveragePooling2D")
+    for size, bound in ((2, 1.0), (3, 1.25))
+    for shape in ((128, 28, 28, 6), (32, 32, 32, 64))
 ]
 
 
@@ -67,15 +67,15 @@ def step(layer: keras.layers.Layer, shape: Shape, jit: bool) -> Run:
 
 def run_all(rounds: int, wanted: Callable[[str], bool]) -> Iterator[Comparison]:
     """Compare the layers of each wanted case, each compiled by XLA and not."""
-    for name, shape, kind, arguments, more, bound in CASES:
-        size = "x".join(map(str, shape))
-        title = f"{name}: {kind} on {size}"
+    for case in CASES:
+        size = "x".join(map(str, case.shape))
+        title = f"{case.name}: {case.layer} on {size}"
         if not wanted(title):
             continue
         rivals = {}
         for package, layers in (("cnn_tf", cnn_tf), ("keras", keras.layers)):
             for jit in (False, True):
-                layer = getattr(layers, kind)(*arguments, **more)
-                label = f"{package}.{kind}{', XLA' if jit else ''}"
-                rivals[label] = step(layer, shape, jit)
-        yield compare(title, rivals, rounds, bound)
+                layer = getattr(layers, case.layer)(**case.arguments)
+                label = f"{package}.{case.layer}{', XLA' if jit else ''}"
+                rivals[label] = step(layer, case.shape, jit)
+        yield compare(title, rivals, rounds, case.bound)

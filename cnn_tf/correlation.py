@@ -11,22 +11,22 @@ import keras
 import numpy as np
 from keras import ops
 
-from cnn_tf.arguments import is_symbolic
+from cnn_tf.arguments import is_symbolic, spans
 
 Tensor = Any
 
-# Which way for which shape; the page on speed shows what each is worth:
+# Which way for which shape; `make bench` shows what comes of it:
 #
 #   image and kernel                                              way
-#   a row of the padded image holds few numbers (w * c_i)         correlate_rows
-#   strides of 1, one group, an image larger than its window,
-#     floats, and TensorFlow                                      on_tensorflow.correlate
-#   all others                                                    correlate_windows, the definition
+#   one group; a row of the padded image holds few numbers        correlate_rows
+#   one group, strides of 1, an image larger than its window,
+#     floats, and TensorFlow                                      on_tensorflow.correlate_shifted
+#   all others, and where a size is not known                     correlate_windows, the definition
 _MOST_NUMBERS_IN_A_ROW = 192
 _MOST_PIXELS_AN_OUTPUT = 2.0
 
 
-def correlate(
+def correlate_zero_padded(
     x: Tensor,
     kernel: Tensor,
     strides: Sequence[int],
@@ -47,20 +47,17 @@ def correlate(
     """
     known = None not in x.shape[1:] and not any(map(is_symbolic, (*sides[0], *sides[1])))
     if known and groups == 1:
-        _, h, w, channels = x.shape
-        height, width = h + sum(sides[0]), w + sum(sides[1])
-        if width * channels <= _MOST_NUMBERS_IN_A_ROW:
+        h, w = (n + sum(cells) for n, cells in zip(x.shape[1:3], sides, strict=True))
+        if w * x.shape[3] <= _MOST_NUMBERS_IN_A_ROW:
             return correlate_rows(pad_zeros(x, sides), kernel, strides, dilation_rate)
+        window = spans(kernel.shape[:2], dilation_rate)
+        outputs = (h - window[0] + 1) * (w - window[1] + 1)
         floats = "float" in keras.backend.standardize_dtype(x.dtype)
-        if computes_on_tensorflow(x) and floats and tuple(strides) == (1, 1):
-            spans = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation_rate, strict=True)]
-            outputs = (height - spans[0] + 1) * (width - spans[1] + 1)
-            if height * width <= _MOST_PIXELS_AN_OUTPUT * outputs:
-                from cnn_tf import on_tensorflow
+        large = h * w <= _MOST_PIXELS_AN_OUTPUT * outputs
+        if computes_on_tensorflow(x) and floats and large and tuple(strides) == (1, 1):
+            from cnn_tf import on_tensorflow
 
-                if any(max(s) >= span for s, span in zip(sides, spans, strict=True)):
-                    x, sides = pad_zeros(x, sides), ((0, 0), (0, 0))
-                return on_tensorflow.correlate(x, kernel, sides, dilation_rate)
+            return on_tensorflow.correlate_shifted(x, kernel, sides, dilation_rate)
     return correlate_windows(pad_zeros(x, sides), kernel, strides, dilation_rate, groups)
 
 
@@ -175,8 +172,8 @@ def correlate_rows(
     """
     k_h, k_w, channels, filters = kernel.shape
     _, h, w, _ = x.shape
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation_rate, strict=True)]
-    out_h, out_w = ((n - s) // step + 1 for n, s, step in zip((h, w), spans, strides, strict=True))
+    window = spans(kernel.shape[:2], dilation_rate)
+    out_h, out_w = ((n - s) // step + 1 for n, s, step in zip((h, w), window, strides, strict=True))
 
     # place[v, i, j] is 1 where cell v of the window at output j lies on column i of the image.
     place = np.zeros((k_w, w, out_w), "bool")

@@ -34,10 +34,10 @@ from cnn_tf.arguments import (
 from cnn_tf.correlation import (
     computes_on_tensorflow,
     correlate_windows,
+    correlate_zero_padded,
     pad_zeros,
     window_views,
 )
-from cnn_tf.correlation import correlate as correlate_zero_padded
 
 Tensor = Any  # what goes in: a NumPy array, nested lists, or a tensor; what comes out: a tensor
 
@@ -446,7 +446,7 @@ def correlate(
       K_{u,v,c,d}\, x_{n,\; s_h i + r_h u,\; s_w j + r_w v,\; c}$$
 
     Args:
-        x: A batch of images, channels last.
+        x: A batch of images, channels last. Integers are computed as integers, of 32 bits at least.
         kernel: The kernels, as Keras lays them out.
         strides: Steps between windows, an int or a pair.
         padding: `"valid"`, `"same"`, an int, a pair (rows, columns), or

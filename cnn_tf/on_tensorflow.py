@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from cnn_tf.arguments import spans
+
 Sides = Sequence[Sequence[int]]  # ((top, bottom), (left, right))
 
 # A correlation works on so many rows at a time that the windows gathered for them fill about this
@@ -34,7 +36,7 @@ def first_maximum(a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, object]:
     return tf.maximum(a, b), gradient
 
 
-def correlate(
+def correlate_shifted(
     x: tf.Tensor, kernel: tf.Tensor, sides: Sides, dilation_rate: Sequence[int] = (1, 1)
 ) -> tf.Tensor:
     """Cross-correlate images, padded with zeros, with strides of 1, by products of shifted images.
@@ -46,16 +48,19 @@ def correlate(
     Args:
         x: Images `(batch, h, w, c_i)`; all but the batch must be known.
         kernel: `(k_h, k_w, c_i, c_o)`.
-        sides: Zeros to be added, ((top, bottom), (left, right)), on each side less than a window.
+        sides: Zeros to be added, ((top, bottom), (left, right)).
         dilation_rate: Distance between the cells of the window.
     """
+    window = spans(kernel.shape[:2], dilation_rate)
+    if any(max(cells) >= k for k, cells in zip(window, sides, strict=True)):
+        # Windows that see nothing but zeros have no place in the gradient's own padding.
+        x, sides = tf.pad(x, ((0, 0), *sides, (0, 0))), ((0, 0), (0, 0))
 
     @tf.custom_gradient
     def correlate_images(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, object]:
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             flipped = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
-            spans = _spans(kernel.shape, dilation_rate)
-            rest = [[span - 1 - n for n in cells] for span, cells in zip(spans, sides, strict=True)]
+            rest = [[k - 1 - n for n in cells] for k, cells in zip(window, sides, strict=True)]
             return (
                 _correlate(upstream, flipped, rest, dilation_rate),
                 _kernel_gradient(x, upstream, kernel.shape, sides, dilation_rate),
@@ -77,7 +82,7 @@ def _correlate(
     """
     k_h, k_w, channels, filters = kernel.shape
     matrices = tf.unstack(tf.reshape(kernel, (k_h, k_w * channels, filters)))
-    (span_h, span_w), width = _spans(kernel.shape, dilation_rate), x.shape[2] + sum(sides[1])
+    (span_h, span_w), width = spans(kernel.shape[:2], dilation_rate), x.shape[2] + sum(sides[1])
     done: list[tf.Tensor] = []
     for start, stop in _pieces(x, kernel.shape, sides, dilation_rate):
         with tf.control_dependencies(done[-1:]):  # one after the other, or memory holds them all
@@ -104,7 +109,7 @@ def _kernel_gradient(
 ) -> tf.Tensor:
     """The products of `_correlate` the other way: a row of the kernel from all pixels it met."""
     k_h, k_w, channels, filters = kernel_shape
-    (span_h, span_w), width = _spans(kernel_shape, dilation_rate), x.shape[2] + sum(sides[1])
+    (span_h, span_w), width = spans(kernel_shape[:2], dilation_rate), x.shape[2] + sum(sides[1])
     beyond = (span_h - 1) * width + span_w - 1
     total = None
     for start, stop in _pieces(x, kernel_shape, sides, dilation_rate):
@@ -126,17 +131,11 @@ def _kernel_gradient(
     return total
 
 
-def _spans(kernel_shape: Sequence[int], dilation_rate: Sequence[int]) -> tuple[int, int]:
-    """How many rows and columns of the image a window reaches over."""
-    height, width = ((k - 1) * d + 1 for k, d in zip(kernel_shape[:2], dilation_rate, strict=True))
-    return height, width
-
-
 def _pieces(
     x: tf.Tensor, kernel_shape: Sequence[int], sides: Sides, dilation_rate: Sequence[int]
 ) -> list[tuple[int, int]]:
     """First and last row of the outputs that are computed together."""
-    out_h = x.shape[1] + sum(sides[0]) - _spans(kernel_shape, dilation_rate)[0] + 1
+    out_h = x.shape[1] + sum(sides[0]) - spans(kernel_shape[:2], dilation_rate)[0] + 1
     row_of_windows = (x.shape[2] + sum(sides[1])) * kernel_shape[1] * kernel_shape[2]
     size = (x.shape[0] or 1) * out_h * row_of_windows * x.dtype.size
     step = max(int(out_h * _BYTES_AT_A_TIME / size), -(-out_h // _MOST_PIECES))
@@ -149,9 +148,11 @@ def _padded_rows(x: tf.Tensor, start: int, stop: int, sides: Sides) -> tf.Tensor
     first, last = (min(max(row - top, 0), x.shape[1]) for row in (start, stop))
     if (first, last) != (0, x.shape[1]):
         x = cut(x, 1, first, last)
-    rows = (max(min(top, stop) - start, 0), 0)
-    rows = (rows[0], stop - start - rows[0] - (last - first))
-    return tf.pad(x, ((0, 0), rows, columns, (0, 0))) if any((*rows, *columns)) else x
+    above = max(min(top, stop) - start, 0)
+    below = stop - start - above - (last - first)
+    if not any((above, below, *columns)):
+        return x
+    return tf.pad(x, ((0, 0), (above, below), columns, (0, 0)))
 
 
 def _window_rows(

@@ -56,13 +56,13 @@ def test_every_rival_runs_once_in_every_round():
     assert all({first, second} == {"cnn_tf", "keras"} for first, second in rounds)
 
 
-@pytest.mark.parametrize("case", layers.CASES, ids=lambda case: case[0])
+@pytest.mark.parametrize("case", layers.CASES, ids=lambda case: f"{case.layer} {case.name}")
 def test_rivals_do_the_same_work(case):
     """Outputs of one shape, and as many gradients."""
-    _, (_, *image), kind, arguments, more, _ = case
-    rivals = [getattr(package, kind)(*arguments, **more) for package in (cnn_tf, keras.layers)]
-    shapes = {layer.compute_output_shape((1, *image)) for layer in rivals}
-    counts = {len(layers.step(layer, (1, *image), jit=False)()) for layer in rivals}
+    shape = (1, *case.shape[1:])
+    rivals = [getattr(package, case.layer)(**case.arguments) for package in (cnn_tf, keras.layers)]
+    shapes = {layer.compute_output_shape(shape) for layer in rivals}
+    counts = {len(layers.step(layer, shape, jit=False)()) for layer in rivals}
     assert len(shapes) == len(counts) == 1
 
 
@@ -72,7 +72,7 @@ def test_the_slope_is_the_exponent_of_a_power_law():
 
 
 def test_a_part_of_the_benchmarks_runs():
-    command = [sys.executable, "-m", "benchmarks", "--runs", "2", "1x1"]
+    command = [sys.executable, "-m", "benchmarks", "--rounds", "2", "1x1"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "1x1, 256 to 64 channels: Conv2D on 32x16x16x256 (2 rounds)" in result.stdout

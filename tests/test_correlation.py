@@ -25,7 +25,7 @@ def taken(monkeypatch):
 
     watch(correlation, "correlate_rows")
     watch(correlation, "correlate_windows")
-    watch(on_tensorflow, "correlate")
+    watch(on_tensorflow, "correlate_shifted")
     return names
 
 
@@ -35,10 +35,10 @@ def taken(monkeypatch):
         ((5, 64, 3), (3, 2, 3, 2), {}, "correlate_rows"),
         ((5, 62, 3), (3, 3, 3, 2), {"padding": 1}, "correlate_rows"),
         ((5, 62, 3), (3, 3, 3, 2), {"padding": 1, "strides": 2}, "correlate_rows"),
-        ((12, 65, 3), (3, 2, 3, 2), {}, "correlate"),
-        ((12, 63, 3), (3, 3, 3, 2), {"padding": 1}, "correlate"),
-        ((12, 65, 3), (1, 1, 3, 2), {"padding": 1}, "correlate"),
-        ((12, 65, 3), (3, 3, 3, 2), {"padding": 1, "padding_mode": "reflect"}, "correlate"),
+        ((12, 65, 3), (3, 2, 3, 2), {}, "correlate_shifted"),
+        ((12, 63, 3), (3, 3, 3, 2), {"padding": 1}, "correlate_shifted"),
+        ((12, 65, 3), (1, 1, 3, 2), {"padding": 1}, "correlate_shifted"),
+        ((12, 65, 3), (3, 3, 3, 2), {"padding": 1, "padding_mode": "reflect"}, "correlate_shifted"),
         ((12, 65, 3), (3, 2, 3, 2), {"strides": 2}, "correlate_windows"),
         ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}, "correlate_windows"),
         ((5, 65, 3), (4, 2, 3, 2), {}, "correlate_windows"),  # five rows for two of outputs
@@ -112,7 +112,7 @@ def test_a_batch_of_unknown_size(way, jit_compile, rng):
         return y, tape.gradient(loss, images)
 
     with forced(way):
-        for actual, known in zip(run(x), expected, strict=False):
+        for actual, known in zip(run(x), expected[:2], strict=True):
             np.testing.assert_allclose(actual, known, rtol=1e-9, atol=1e-12)
 
 
@@ -140,6 +140,6 @@ def test_second_derivatives(way, rng):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-def test_shifts_show_through_a_symbolic_tensor():
+def test_a_symbolic_tensor_gets_the_shape():
     y = functional.correlate(keras.KerasTensor((None, 40, 40, 8)), np.zeros((3, 3, 8, 4)))
     assert tuple(y.shape) == (None, 38, 38, 4)
