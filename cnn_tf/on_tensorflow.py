@@ -61,14 +61,22 @@ def correlate_shifted(
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             flipped = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
             rest = [[k - 1 - n for n in cells] for k, cells in zip(window, sides, strict=True)]
-            return (
-                _correlate(upstream, flipped, rest, dilation_rate),
-                _kernel_gradient(x, upstream, kernel.shape, sides, dilation_rate),
-            )
+            # In a graph one after the other, or memory holds the pieces of several at a time.
+            graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+            with tf.control_dependencies(
+                [done] if done is not None and done.graph is graph else []
+            ):
+                to_x = _correlate(upstream, flipped, rest, dilation_rate)
+            with tf.control_dependencies([to_x]):
+                to_kernel = _kernel_gradient(x, upstream, kernel.shape, sides, dilation_rate)
+            return to_x, to_kernel
 
-        return _correlate(x, kernel, sides, dilation_rate), gradient
+        y = _correlate(x, kernel, sides, dilation_rate)
+        done = None if tf.executing_eagerly() else y  # eager, it would keep the outputs alive
+        return y, gradient
 
-    return correlate_images(x, kernel)
+    # Made here, for in a branch of tf.cond a custom gradient cannot read what comes from outside.
+    return correlate_images(tf.identity(x), tf.identity(kernel))
 
 
 def _correlate(

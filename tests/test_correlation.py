@@ -117,6 +117,37 @@ def test_a_batch_of_unknown_size(way, jit_compile, rng):
 
 
 @EACH_WAY
+@pytest.mark.parametrize("inside", ["function", "branch", "loop"])
+def test_gradients_from_outside(way, inside, rng):
+    """The gradient belongs to another graph than the outputs, or to none."""
+    x, kernel = (
+        tf.constant(rng.normal(size=(2, 9, 8, 2))),
+        tf.constant(rng.normal(size=(3, 2, 2, 4))),
+    )
+
+    def total(x):
+        return tf.reduce_sum(functional.correlate(x, kernel) ** 2)
+
+    run = {
+        "function": tf.function(total),
+        "branch": tf.function(
+            lambda x: tf.cond(x[0, 0, 0, 0] < 9, lambda: total(x), lambda: 0.0 * x[0, 0, 0, 0])
+        ),
+        "loop": tf.function(
+            lambda x: tf.foldl(lambda s, one: s + total(one[None]), x, tf.zeros((), x.dtype))
+        ),
+    }[inside]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = total(x)
+    expected = tape.gradient(loss, x)
+    with forced(way), tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = run(x)
+    np.testing.assert_allclose(tape.gradient(loss, x), expected, rtol=1e-9, atol=1e-9)
+
+
+@EACH_WAY
 def test_second_derivatives(way, rng):
     """A penalty on the gradient of the input, by our correlation and by TensorFlow's."""
     x, kernel = (
