@@ -56,6 +56,7 @@ check: install lock-check
 
 bench: install
 	$(PY) -m benchmarks $(ARGS)
+	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m benchmarks $(ARGS)
 
 # Opens every link in the book.
 links: book

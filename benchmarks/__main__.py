@@ -1,9 +1,14 @@
 """Compare speed and memory with rivals: print medians and ratios, and keep them in results/.
 
 python -m benchmarks [--rounds N] [WORD ...]      only the comparisons whose title holds a word
+
+Keras's convolutions call oneDNN where TensorFlow has it, and Eigen where TF_ENABLE_ONEDNN_OPTS=0
+is set. `make bench` measures with both; what does not depend on them only with the first.
 """
 
 import argparse
+import importlib
+import importlib.util
 import json
 import os
 import platform
@@ -15,15 +20,15 @@ from pathlib import Path
 # Before TensorFlow is imported: its start-up log is not a result.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 import cnn_tf
-from benchmarks import growth, layers, memory, training
+from benchmarks import growth, ideas, layers, memory, training
 from benchmarks.measure import Comparison, Run, compare
 
-RESULTS = Path(__file__).parent / "results"
+LIBRARY = "eigen" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "onednn"
+RESULTS = Path(__file__).parent / "results" / f"{LIBRARY}.json"
 
 
 def imports(rounds: int) -> Comparison:
@@ -81,17 +86,25 @@ def machine(rounds: int) -> dict[str, object]:
         "cores": os.cpu_count(),
         "processor": platform.processor() or platform.machine(),
         "peak": peak(rounds),
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's default"),
+        "library": LIBRARY,
         "versions": {
             "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
+            **{name: _version(name) for name in ("tensorflow", "keras", "torch")},
         },
     }
 
 
+def _version(package: str) -> str | None:
+    installed = importlib.util.find_spec(package)
+    return importlib.import_module(package).__version__ if installed else None
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--rounds", type=int, default=20, help="in each, every rival runs once")
     parser.add_argument("words", nargs="*", help="only comparisons whose title holds one of them")
     arguments = parser.parse_args()
@@ -101,7 +114,7 @@ def main() -> None:
         words = arguments.words
         return not words or any(word.lower() in title.lower() for word in words)
 
-    described = machine(rounds)
+    described: dict[str, object] = machine(rounds)
     print(json.dumps(described, indent=2))
     found: list[Comparison] = []
 
@@ -115,27 +128,30 @@ def main() -> None:
         keep(memory.compare_memory(rounds))
     if wanted("LeNet epoch"):
         keep(training.lenet_epoch(rounds))
-    if wanted("import"):
-        keep(imports(rounds))
-    if wanted("corr2d"):
-        for comparison in corr2d_against_loop(rounds):
+    if LIBRARY == "onednn":
+        if wanted("import"):
+            keep(imports(rounds))
+        if wanted("corr2d"):
+            for comparison in corr2d_against_loop(rounds):
+                keep(comparison)
+        for comparison in ideas.run_all(rounds, wanted):
             keep(comparison)
     grown = []
-    for series in growth.run_all(rounds, wanted):
+    for series in growth.run_all(rounds, wanted) if LIBRARY == "onednn" else ():
         print(f"\nGrowth with {series.name}: {list(series.values)}")
         for what, exponent in growth.THEORY[series.name].items():
             print(f"  {what:6} slope {series.slope(what):5.2f}, in theory {exponent}", flush=True)
         grown.append(series)
 
     if not arguments.words:  # results of a part would not go together with those of the rest
-        RESULTS.mkdir(exist_ok=True)
+        RESULTS.parent.mkdir(exist_ok=True)
         content = {
             "machine": described,
             "comparisons": [each.as_json() for each in found],
             "growth": [each.as_json() for each in grown],
         }
-        (RESULTS / "latest.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        print(f"\nKept in {RESULTS / 'latest.json'}")
+        RESULTS.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        print(f"\nKept in {RESULTS}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 loop runs over pixels; the loops run over the few cells of the kernel.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,14 +16,18 @@ from cnn_tf.arguments import is_symbolic, spans
 
 Tensor = Any
 
-# Which way for which shape; `make bench` shows what comes of it:
+# Which way for which shape; the first that fits. `make bench` shows what comes of it.
 #
-#   image and kernel                                              way
-#   one group; a row of the padded image holds few numbers        correlate_rows
-#   one group, strides of 1, an image larger than its window,
-#     floats, and TensorFlow                                      on_tensorflow.correlate_shifted
-#   all others, and where a size is not known                     correlate_windows, the definition
+#   image and kernel                                                way
+#   one group; a row of the padded image holds few numbers          correlate_rows
+#   one group, strides of 1, TensorFlow, floats, and
+#     3x3, many channels, few enough products, no GPU               correlate_tiles
+#     an image larger than its window                               on_tensorflow.correlate_shifted
+#   all others, and where a size is not known                       correlate_windows (definition)
 _MOST_NUMBERS_IN_A_ROW = 192
+_FEWEST_CHANNELS_IN_TILES = 32
+_MOST_PRODUCTS_IN_TILES = 0.75  # a part of the definition's
+_MOST_BYTES_IN_TILES = 64_000_000  # they are kept for the gradient
 _MOST_PIXELS_AN_OUTPUT = 2.0
 
 
@@ -50,15 +55,31 @@ def correlate_zero_padded(
         h, w = (n + sum(cells) for n, cells in zip(x.shape[1:3], sides, strict=True))
         if w * x.shape[3] <= _MOST_NUMBERS_IN_A_ROW:
             return correlate_rows(pad_zeros(x, sides), kernel, strides, dilation_rate)
-        window = spans(kernel.shape[:2], dilation_rate)
-        outputs = (h - window[0] + 1) * (w - window[1] + 1)
         floats = "float" in keras.backend.standardize_dtype(x.dtype)
-        large = h * w <= _MOST_PIXELS_AN_OUTPUT * outputs
-        if computes_on_tensorflow(x) and floats and large and tuple(strides) == (1, 1):
-            from cnn_tf import on_tensorflow
+        if computes_on_tensorflow(x) and floats and tuple(strides) == (1, 1):
+            if tuple(dilation_rate) == (1, 1) and _suits_tiles(x, h, w, kernel.shape):
+                return correlate_tiles(pad_zeros(x, sides), kernel)
+            window = spans(kernel.shape[:2], dilation_rate)
+            outputs = (h - window[0] + 1) * (w - window[1] + 1)
+            if h * w <= _MOST_PIXELS_AN_OUTPUT * outputs:
+                from cnn_tf import on_tensorflow
 
-            return on_tensorflow.correlate_shifted(x, kernel, sides, dilation_rate)
+                return on_tensorflow.correlate_shifted(x, kernel, sides, dilation_rate)
     return correlate_windows(pad_zeros(x, sides), kernel, strides, dilation_rate, groups)
+
+
+def _suits_tiles(x: Tensor, h: int, w: int, kernel_shape: Sequence[int]) -> bool:
+    """Whether tiles are exact, fast and small for images of the padded size h, w."""
+    k_h, k_w, channels, filters = kernel_shape
+    if keras.backend.standardize_dtype(x.dtype) not in ("float32", "float64"):
+        return False
+    if (k_h, k_w) != (3, 3) or min(channels, filters) < _FEWEST_CHANNELS_IN_TILES:
+        return False
+    cells = (_TILE + 2) ** 2 * math.ceil((h - 2) / _TILE) * math.ceil((w - 2) / _TILE)
+    if not keras.distribution.list_devices()[0].startswith("cpu"):
+        return False  # where products are rounded, tiles would multiply the errors
+    few = cells <= _MOST_PRODUCTS_IN_TILES * 9 * (h - 2) * (w - 2)
+    return few and (x.shape[0] or 1) * cells * channels * x.dtype.size <= _MOST_BYTES_IN_TILES
 
 
 def computes_on_tensorflow(x: Tensor) -> bool:
@@ -188,3 +209,69 @@ def correlate_rows(
     seen = np.arange(out_h)[:, None] * strides[0] + np.arange(k_h) * dilation_rate[0]
     windows = ops.reshape(ops.take(rows, seen, axis=1), (-1, k_h * w * channels))
     return ops.reshape(ops.matmul(windows, band), (-1, out_h, out_w, filters))
+
+
+_TILE = 4  # outputs along each side of a tile
+
+
+def correlate_tiles(x: Tensor, kernel: Tensor) -> Tensor:
+    """Tiles of 4x4 outputs by the algorithm of Toom, Cook and Winograd: fewer multiplications.
+
+    A row of m outputs of a kernel of r cells takes m * r products. But there are values of
+    polynomials at n = m + r - 1 points behind them, of which n products know all. What leads to
+    these values and back is linear, the same for all channels: a product with a small matrix. In
+    two dimensions, with 3x3 cells, 36 products do in place of 144. Strides are 1.
+
+    Source:
+        Lavin and Gray (2016), *Fast algorithms for convolutional neural networks*.
+    """
+    m, (r, _, channels, filters) = _TILE, kernel.shape
+    n = m + r - 1
+    out_h, out_w = (side - r + 1 for side in x.shape[1:3])
+    tiles_h, tiles_w = math.ceil(out_h / m), math.ceil(out_w / m)
+
+    # Axes: row and column of a pixel within its m x m block, image, row and column of the block.
+    blocks = (tiles_h + 1, tiles_w + 1)
+    x = pad_zeros(x, [(0, m * b - side) for b, side in zip(blocks, x.shape[1:3], strict=True)])
+    x = ops.reshape(x, (-1, blocks[0], m, blocks[1], m, channels))
+    x = ops.transpose(x, (2, 4, 0, 1, 3, 5))
+    # A tile sees a block and the first r - 1 rows and columns of those below and to the right.
+    seen, order = [], []
+    for i, rows in enumerate((m, r - 1)):
+        part = _cut(_cut(x, 0, 0, rows), 3, i, i + tiles_h)
+        for j, columns in enumerate((m, r - 1)):
+            pixels = _cut(_cut(part, 1, 0, columns), 4, j, j + tiles_w)
+            seen.append(ops.reshape(pixels, (rows * columns, -1)))
+            order += [(u + i * m) * n + v + j * m for u in range(rows) for v in range(columns)]
+
+    to_outputs, of_kernel, of_tile = (
+        ops.convert_to_tensor(np.kron(matrix, matrix), dtype=kernel.dtype)
+        for matrix in _tile_matrices(m, r)
+    )
+    of_tile = ops.take(of_tile, order, axis=1)
+    x = ops.reshape(ops.matmul(of_tile, ops.concatenate(seen)), (n * n, -1, channels))
+    kernel = ops.matmul(of_kernel, ops.reshape(kernel, (r * r, channels * filters)))
+    y = ops.matmul(x, ops.reshape(kernel, (n * n, channels, filters)))
+    y = ops.matmul(to_outputs, ops.reshape(y, (n * n, -1)))
+    y = ops.reshape(y, (m, m, -1, tiles_h, tiles_w, filters))
+    y = ops.reshape(ops.transpose(y, (2, 3, 0, 4, 1, 5)), (-1, tiles_h * m, tiles_w * m, filters))
+    return _cut(_cut(y, 1, 0, out_h), 2, 0, out_w)
+
+
+def _tile_matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What leads from values to m outputs, from r kernel cells to values, from pixels to values.
+
+    One of the points is infinity. The others are near one, so that their powers are too, and
+    symmetric: with the usual 0, 1, -1, 2 and -2 the error is four times as large.
+    """
+    points = np.array([2 / 3, -2 / 3, 4 / 3, -4 / 3, 0][: m + r - 2])
+    n = len(points) + 1
+    to_outputs, of_kernel, of_tile = np.zeros((m, n)), np.zeros((n, r)), np.zeros((n, n))
+    for j, point in enumerate(points):
+        others = np.delete(points, j)
+        to_outputs[:, j] = point ** np.arange(m)
+        of_kernel[j] = point ** np.arange(r) / np.prod(point - others)
+        of_tile[j, :-1] = np.poly(others)[::-1]
+    to_outputs[-1, -1] = of_kernel[-1, -1] = 1
+    of_tile[-1] = np.poly(points)[::-1]
+    return to_outputs, of_kernel, of_tile

@@ -461,9 +461,10 @@ def correlate(
         -> `(batch, out_h, out_w, c_o)`.
 
     Returns:
-        A tensor of the back end. Where a row of the padded image holds no more than 192 numbers,
-        a NaN or an infinity in it makes NaNs of the whole row of outputs, not only of the windows
-        that hold it; `corr2d_multi_in_out` never does that.
+        A tensor of the back end. A NaN or an infinity may make NaNs of outputs whose windows do not
+        hold it: of the whole row where a row of the padded image holds no more than 192 numbers,
+        of 4 x 4 outputs with a 3 x 3 kernel of many channels. `corr2d_multi_in_out` never does
+        that.
 
     Raises:
         ValueError: Shapes that do not fit each other, or an unknown padding or padding mode.

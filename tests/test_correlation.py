@@ -24,6 +24,7 @@ def taken(monkeypatch):
         monkeypatch.setattr(module, name, record)
 
     watch(correlation, "correlate_rows")
+    watch(correlation, "correlate_tiles")
     watch(correlation, "correlate_windows")
     watch(on_tensorflow, "correlate_shifted")
     return names
@@ -39,6 +40,12 @@ def taken(monkeypatch):
         ((12, 63, 3), (3, 3, 3, 2), {"padding": 1}, "correlate_shifted"),
         ((12, 65, 3), (1, 1, 3, 2), {"padding": 1}, "correlate_shifted"),
         ((12, 65, 3), (3, 3, 3, 2), {"padding": 1, "padding_mode": "reflect"}, "correlate_shifted"),
+        ((12, 9, 32), (3, 3, 32, 32), {"padding": 1}, "correlate_tiles"),
+        ((12, 9, 32), (3, 3, 32, 31), {"padding": 1}, "correlate_shifted"),
+        ((12, 9, 32), (3, 3, 32, 32), {"padding": 2, "dilation_rate": 2}, "correlate_shifted"),
+        ((11, 11, 32), (3, 3, 32, 32), {}, "correlate_tiles"),  # 324 products in place of 729
+        ((3, 7, 32), (3, 3, 32, 32), {}, "correlate_windows"),  # 72 in place of 45
+        ((12, 9, 32), (3, 3, 32, 32), {"padding": 1, "strides": 2}, "correlate_windows"),
         ((12, 65, 3), (3, 2, 3, 2), {"strides": 2}, "correlate_windows"),
         ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}, "correlate_windows"),
         ((5, 65, 3), (4, 2, 3, 2), {}, "correlate_windows"),  # five rows for two of outputs

@@ -8,18 +8,28 @@ import pytest
 from cnn_tf import correlation, on_tensorflow
 
 # What a way is forced by: its share of the table in `correlation`.
+_SHIFTS = {
+    "_MOST_NUMBERS_IN_A_ROW": 0,
+    "_MOST_BYTES_IN_TILES": 0,
+    "_MOST_PIXELS_AN_OUTPUT": float("inf"),
+}
 WAYS = {
     "rows": {"_MOST_NUMBERS_IN_A_ROW": float("inf")},
-    "shifts": {"_MOST_NUMBERS_IN_A_ROW": 0, "_MOST_PIXELS_AN_OUTPUT": float("inf")},
-    "shifts in pieces": {"_MOST_NUMBERS_IN_A_ROW": 0, "_MOST_PIXELS_AN_OUTPUT": float("inf")},
-    "windows": {"_MOST_NUMBERS_IN_A_ROW": 0, "_MOST_PIXELS_AN_OUTPUT": 0},
+    "tiles": {
+        "_MOST_NUMBERS_IN_A_ROW": 0,
+        "_FEWEST_CHANNELS_IN_TILES": 1,
+        "_MOST_PRODUCTS_IN_TILES": float("inf"),
+    },
+    "shifts": _SHIFTS,
+    "shifts in pieces": _SHIFTS,
+    "windows": _SHIFTS | {"_MOST_PIXELS_AN_OUTPUT": 0},
 }
 EACH_WAY = pytest.mark.parametrize("way", WAYS)
 
 
 @contextlib.contextmanager
 def forced(way):
-    """Compute this way, where groups and strides allow it."""
+    """Compute this way, where groups, strides and, for tiles, the kernel allow it."""
     with mock.patch.multiple(correlation, **WAYS[way]):
         at_a_time = 1 if "pieces" in way else on_tensorflow._BYTES_AT_A_TIME
         with mock.patch.object(on_tensorflow, "_BYTES_AT_A_TIME", at_a_time):
