@@ -58,7 +58,11 @@ os.environ.setdefault("CNN_TF_CACHE", str(ROOT / "_build" / "trained"))
 def _execution_key() -> str:
     """Name what the outputs of the pages depend on, apart from the pages themselves."""
     digest = hashlib.sha256()
-    read = [*(ROOT / "cnn_tf").rglob("*.py"), *(ROOT / "book").glob("*.npz")]
+    read = [
+        *(ROOT / "cnn_tf").rglob("*.py"),
+        *(ROOT / "book").glob("*.npz"),
+        *(ROOT / "benchmarks" / "results").glob("*.json"),
+    ]
     for path in sorted(read):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     packages = {

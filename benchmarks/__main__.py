@@ -3,7 +3,7 @@
 python -m benchmarks [--rounds N] [WORD ...]      only the comparisons whose title holds a word
 
 Keras's convolutions call oneDNN where TensorFlow has it, and Eigen where TF_ENABLE_ONEDNN_OPTS=0
-is set. `make bench` measures with both; what does not depend on them only with the first.
+is set. `make bench` measures the layers with both, and all the rest with the first.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before TensorFlow is imported: its start-up log is not a result.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,6 +29,7 @@ from benchmarks import growth, ideas, layers, memory, training
 from benchmarks.measure import Comparison, Run, compare
 
 LIBRARY = "eigen" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "onednn"
+FEWEST_ROUNDS = 20  # results of fewer are printed, and not kept
 RESULTS = Path(__file__).parent / "results" / f"{LIBRARY}.json"
 
 
@@ -80,7 +82,7 @@ def peak(rounds: int) -> float:
     return 2 * n**3 / min(times)
 
 
-def machine(rounds: int) -> dict[str, object]:
+def machine(rounds: int) -> dict[str, Any]:
     """What the figures depend on besides the code."""
     return {
         "cores": os.cpu_count(),
@@ -99,6 +101,34 @@ def _version(package: str) -> str | None:
     return importlib.import_module(package).__version__ if installed else None
 
 
+class Record:
+    """The results of one machine in a file, each written as soon as it is there.
+
+    What was measured before stays, until it is measured again: an hour that breaks off is not lost.
+    On another machine, or with other versions, all begins anew.
+    """
+
+    def __init__(self, path: Path, machine: dict[str, Any]) -> None:
+        self._path = path
+        self._content: dict[str, Any] = {"machine": machine, "comparisons": [], "growth": []}
+        if path.exists():
+            kept = json.loads(path.read_text("utf-8"))
+            if kept["machine"] | {"peak": machine["peak"]} == machine:
+                self._content = kept
+                self._content["machine"]["peak"] = max(machine["peak"], kept["machine"]["peak"])
+
+    def add(self, kind: str, key: str, result: dict[str, Any]) -> None:
+        """Put a result in the place of the one of the same title or name, or at the end."""
+        results = self._content[kind]
+        places = [i for i, other in enumerate(results) if other[key] == result[key]]
+        first = places[0] if places else len(results)
+        results[first : first + 1] = [result]
+        self._path.parent.mkdir(exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps(self._content, indent=2) + "\n", "utf-8")
+        partial.replace(self._path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -114,21 +144,22 @@ def main() -> None:
         words = arguments.words
         return not words or any(word.lower() in title.lower() for word in words)
 
-    described: dict[str, object] = machine(rounds)
+    described = machine(rounds)
     print(json.dumps(described, indent=2))
-    found: list[Comparison] = []
+    record = Record(RESULTS, described) if rounds >= FEWEST_ROUNDS else None
 
     def keep(comparison: Comparison) -> None:
         print(f"\n{comparison}", flush=True)
-        found.append(comparison)
+        if record:
+            record.add("comparisons", "title", comparison.as_json())
 
     for comparison in layers.run_all(rounds, wanted):
         keep(comparison)
-    if wanted("memory"):
-        keep(memory.compare_memory(rounds))
-    if wanted("LeNet epoch"):
-        keep(training.lenet_epoch(rounds))
     if LIBRARY == "onednn":
+        if wanted("LeNet epoch"):
+            keep(training.lenet_epoch(rounds))
+        if wanted("memory"):
+            keep(memory.compare_memory(rounds))
         if wanted("import"):
             keep(imports(rounds))
         if wanted("corr2d"):
@@ -136,22 +167,14 @@ def main() -> None:
                 keep(comparison)
         for comparison in ideas.run_all(rounds, wanted):
             keep(comparison)
-    grown = []
-    for series in growth.run_all(rounds, wanted) if LIBRARY == "onednn" else ():
-        print(f"\nGrowth with {series.name}: {list(series.values)}")
-        for what, exponent in growth.THEORY[series.name].items():
-            print(f"  {what:6} slope {series.slope(what):5.2f}, in theory {exponent}", flush=True)
-        grown.append(series)
-
-    if not arguments.words:  # results of a part would not go together with those of the rest
-        RESULTS.parent.mkdir(exist_ok=True)
-        content = {
-            "machine": described,
-            "comparisons": [each.as_json() for each in found],
-            "growth": [each.as_json() for each in grown],
-        }
-        RESULTS.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        print(f"\nKept in {RESULTS}")
+        for series in growth.run_all(rounds, wanted):
+            print(f"\nGrowth with {series.name}: {list(series.values)}")
+            for what, exponent in growth.THEORY[series.name].items():
+                slope = series.slope(what)
+                print(f"  {what:6} slope {slope:5.2f}, in theory {exponent}", flush=True)
+            if record:
+                record.add("growth", "name", series.as_json())
+    print(f"\nKept in {RESULTS}" if record else f"\nNot kept: fewer than {FEWEST_ROUNDS} rounds")
 
 
 if __name__ == "__main__":

@@ -115,6 +115,30 @@ def reduce_max(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(tf.reshape(x, (-1, h // 2, 2, w // 2, 2, channels)), axis=(2, 4))
 
 
+# --- Average pooling ------------------------------------------------------------------------------
+
+
+def all_cells(x: tf.Tensor, size: int) -> tf.Tensor:
+    """The mean of the cells of a window, added all at once and not first along a row."""
+    rows = window_views(x, 1, size, 2)
+    return tf.add_n([cell for row in rows for cell in window_views(row, 2, size, 2)]) / size**2
+
+
+def band_products(x: tf.Tensor, size: int) -> tf.Tensor:
+    """The mean along each axis as a product with a matrix, most of which is zeros."""
+    _, h, w, channels = x.shape
+    rows, columns = (_means(n, size) for n in (h, w))
+    y = rows @ tf.reshape(x, (-1, h, w * channels))
+    return columns @ tf.reshape(y, (-1, rows.shape[0], w, channels))
+
+
+def _means(n: int, size: int) -> tf.Tensor:
+    matrix = np.zeros(((n - size) // 2 + 1, n), "float32")
+    for i, row in enumerate(matrix):
+        row[2 * i : 2 * i + size] = 1 / size
+    return tf.constant(matrix)
+
+
 # --- An epoch of LeNet ----------------------------------------------------------------------------
 
 
@@ -233,6 +257,17 @@ def _cases() -> Iterator[tuple[str, Sequence[tf.Tensor], Function, Function, Ide
                 "tf.reduce_max": reduce_max,
             },
         )
+        for size in (2, 3):
+            yield (
+                f"Ideas for average pooling {size}x{size}, {shape[-1]} channels",
+                [tf.random.stateless_normal(shape, (0, 0))],
+                functools.partial(functional.average_pool, pool_size=size, strides=2),
+                functools.partial(keras.ops.average_pool, pool_size=size, strides=2),
+                {
+                    "all cells at once": functools.partial(all_cells, size=size),
+                    "products with bands": functools.partial(band_products, size=size),
+                },
+            )
 
 
 def _step(function: Callable[..., tf.Tensor], inputs: Sequence[tf.Tensor]) -> Run:

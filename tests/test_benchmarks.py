@@ -1,5 +1,6 @@
 """The benchmarks: what they say of measurements, and that they run."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import keras
 import pytest
 
 import cnn_tf
-from benchmarks import growth, layers
+from benchmarks import growth, ideas, layers
+from benchmarks.__main__ import Record
 from benchmarks.measure import Comparison, compare
 
 ROOT = Path(__file__).parent.parent
@@ -66,6 +68,13 @@ def test_rivals_do_the_same_work(case):
     assert len(shapes) == len(counts) == 1
 
 
+def test_each_idea_gives_the_same_numbers(monkeypatch):
+    titles = []
+    monkeypatch.setattr(ideas, "compare", lambda title, *_: titles.append(title))
+    list(ideas.run_all(1, lambda title: "epoch" not in title))  # raises where one does not
+    assert len(titles) == 10
+
+
 def test_the_slope_is_the_exponent_of_a_power_law():
     assert growth.slope([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
     assert growth.slope([1, 10, 100], [7, 7, 7]) == pytest.approx(0)
@@ -76,4 +85,25 @@ def test_a_part_of_the_benchmarks_runs():
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "1x1, 256 to 64 channels: Conv2D on 32x16x16x256 (2 rounds)" in result.stdout
-    assert "Kept in" not in result.stdout
+    assert "Not kept" in result.stdout
+
+
+def test_results_are_kept_one_by_one(tmp_path):
+    path = tmp_path / "results" / "onednn.json"
+    machine = {"cores": 2, "peak": 3.0}
+
+    def kept():
+        return json.loads(path.read_text())
+
+    record = Record(path, machine)
+    for title, ratio in (("a", 1), ("b", 2)):
+        record.add("comparisons", "title", {"title": title, "ratio": ratio})
+    Record(path, machine | {"peak": 4.0}).add("comparisons", "title", {"title": "a", "ratio": 5})
+    assert kept()["machine"] == {"cores": 2, "peak": 4.0}
+    assert [each["ratio"] for each in kept()["comparisons"]] == [5, 2]
+    Record(path, {"cores": 8, "peak": 3.0}).add("growth", "name", {"name": "size"})
+    assert kept() == {
+        "machine": {"cores": 8, "peak": 3.0},
+        "comparisons": [],
+        "growth": [{"name": "size"}],
+    }
