@@ -60,6 +60,13 @@ def test_page(name, page, address):
         assert drawing.bounding_box()["width"] > 100
 
 
+def test_code_is_as_dark_as_its_page(page, address):
+    page.goto(f"{address}channels.html")
+    color = page.locator(".highlight").first.evaluate("it => getComputedStyle(it).backgroundColor")
+    red, green, blue = map(int, re.findall(r"\d+", color)[:3])
+    assert (max(red, green, blue) < 128) == (page.look == "dark"), color
+
+
 def test_the_browser_loads_nothing_from_elsewhere(page, address):
     page.goto(f"{address}index.html")
     for attempt in (
@@ -117,5 +124,11 @@ def test_lenet_page_reports_a_whole_training(site):
 def test_no_log_noise_in_the_pages(site):
     for name in PAGES:
         html = (site / f"{name}.html").read_text("utf-8")
-        for noise in ("oneDNN", "cpu_feature_guard", "WARNING", "cuda", str(ROOT)):
+        for noise in (
+            "oneDNN custom operations",
+            "cpu_feature_guard",
+            "WARNING",
+            "cuda",
+            str(ROOT),
+        ):
             assert noise not in html, noise

@@ -157,5 +157,6 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to the end of the build."""
-    app.connect("build-finished", _finish)
+    # After Furo, which writes the colours of code anew at the end of a build.
+    app.connect("build-finished", _finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
