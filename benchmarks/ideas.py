@@ -1,7 +1,7 @@
 """Ideas for the cases where Keras is ahead: each measured against the way that was kept.
 
-None of these is in the package. They are kept so that the page on speed can say what each gave, and
-so that they can be tried again with another TensorFlow or on another machine.
+For these cases the package does none of them. They are kept so that the page on speed can say what
+each gave, and so that they can be tried again with another TensorFlow or on another machine.
 """
 
 import functools
