@@ -212,6 +212,9 @@ def correlate_rows(
 
 
 _TILE = 4  # outputs along each side of a tile
+# Near one, so that their powers are too, and symmetric; the last point is infinity. With the usual
+# 0, 1, -1, 2 and -2 the largest error is more than twice as large.
+_POINTS = (2 / 3, -2 / 3, 4 / 3, -4 / 3, 0)
 
 
 def correlate_tiles(x: Tensor, kernel: Tensor) -> Tensor:
@@ -220,7 +223,11 @@ def correlate_tiles(x: Tensor, kernel: Tensor) -> Tensor:
     A row of m outputs of a kernel of r cells takes m * r products. But there are values of
     polynomials at n = m + r - 1 points behind them, of which n products know all. What leads to
     these values and back is linear, the same for all channels: a product with a small matrix. In
-    two dimensions, with 3x3 cells, 36 products do in place of 144. Strides are 1.
+    two dimensions, with 3x3 cells, 36 products do in place of 144.
+
+    Args:
+        x: Images `(batch, h, w, c_i)`; all but the batch must be known.
+        kernel: `(r, r, c_i, c_o)`, with r up to 3. The strides are 1.
 
     Source:
         Lavin and Gray (2016), *Fast algorithms for convolutional neural networks*.
@@ -259,12 +266,8 @@ def correlate_tiles(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _tile_matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What leads from values to m outputs, from r kernel cells to values, from pixels to values.
-
-    One of the points is infinity. The others are near one, so that their powers are too, and
-    symmetric: with the usual 0, 1, -1, 2 and -2 the error is four times as large.
-    """
-    points = np.array([2 / 3, -2 / 3, 4 / 3, -4 / 3, 0][: m + r - 2])
+    """What leads from values to m outputs, from r kernel cells to values, from pixels to values."""
+    points = np.array(_POINTS[: m + r - 2])
     n = len(points) + 1
     to_outputs, of_kernel, of_tile = np.zeros((m, n)), np.zeros((n, r)), np.zeros((n, n))
     for j, point in enumerate(points):

@@ -178,6 +178,19 @@ def test_second_derivatives(way, rng):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
+def test_the_points_of_the_tiles_keep_the_error_small(monkeypatch, rng):
+    x, kernel = rng.normal(size=(4, 18, 18, 256)), rng.normal(size=(3, 3, 256, 64))
+    exact = np.asarray(correlation.correlate_windows(x, kernel))
+
+    def error():
+        y = correlation.correlate_tiles(x.astype("float32"), kernel.astype("float32"))
+        return np.abs(y - exact).max() / np.abs(exact).max()
+
+    ours = error()
+    monkeypatch.setattr(correlation, "_POINTS", (1, -1, 2, -2, 0))
+    assert ours < 5e-6 < 2 * ours < error()
+
+
 def test_a_symbolic_tensor_gets_the_shape():
     y = functional.correlate(keras.KerasTensor((None, 40, 40, 8)), np.zeros((3, 3, 8, 4)))
     assert tuple(y.shape) == (None, 38, 38, 4)
