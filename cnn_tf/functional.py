@@ -10,6 +10,7 @@ It all runs on TensorFlow, JAX and PyTorch, in eager mode and compiled, and auto
 differentiation passes through it. No built-in convolution or pooling is called.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -38,6 +39,9 @@ from cnn_tf.correlation import (
     pad_zeros,
     window_views,
 )
+
+# A larger window is pooled along the width, then along the height: fewer steps, of whole tensors.
+_MOST_CELLS_COMPILED = 25
 
 Tensor = Any  # what goes in: a NumPy array, nested lists, or a tensor; what comes out: a tensor
 
@@ -553,7 +557,7 @@ def max_pool(
         return ops.cast(max_pool(ops.cast(x, "int8"), pool_size, strides, padding), "bool")
     pool_size, strides, sides = _pooling_arguments(x, pool_size, strides, padding)
     x = pad_zeros(x, sides, _lowest(x.dtype))
-    return _reduce_windows(x, pool_size, strides, _first_maximum)
+    return _reduce_windows(x, pool_size, strides, "max")
 
 
 def average_pool(
@@ -606,11 +610,11 @@ def average_pool(
     if not _is_float(x.dtype):
         x = ops.cast(x, keras.config.floatx())
     pool_size, strides, sides = _pooling_arguments(x, pool_size, strides, padding)
-    sums = _reduce_windows(pad_zeros(x, sides), pool_size, strides, ops.add)
+    sums = _reduce_windows(pad_zeros(x, sides), pool_size, strides, "sum")
     if count_include_pad or padding == "valid":
         return sums / (pool_size[0] * pool_size[1])
     cells = ops.ones_like(x[:1, :, :, :1])
-    return sums / _reduce_windows(pad_zeros(cells, sides), pool_size, strides, ops.add)
+    return sums / _reduce_windows(pad_zeros(cells, sides), pool_size, strides, "sum")
 
 
 def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tensor:
@@ -750,13 +754,16 @@ def _lowest(dtype: Any) -> float:
 
 
 def _reduce_windows(
-    x: Tensor,
-    size: Sequence[int],
-    strides: Sequence[int],
-    combine: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor, size: tuple[int, int], strides: tuple[int, int], operation: str
 ) -> Tensor:
-    """Combine the cells of each window, first along the width, then along the height."""
-    for axis in (2, 1):
+    """The `"max"` or the `"sum"` of the cells of each window."""
+    if computes_on_tensorflow(x) and _is_float(x.dtype) and math.prod(size) <= _MOST_CELLS_COMPILED:
+        from cnn_tf import on_tensorflow
+
+        if on_tensorflow.compiles(x):
+            return getattr(on_tensorflow, f"{operation}_pool")(x, size, strides)
+    combine = {"max": _first_maximum, "sum": ops.add}[operation]
+    for axis in (2, 1):  # along the width, then along the height
         first, *others = window_views(x, axis, size[axis - 1], strides[axis - 1])
         for other in others:
             first = combine(first, other)
@@ -769,10 +776,6 @@ def _first_maximum(a: Tensor, b: Tensor) -> Tensor:
 
     `ops.maximum` splits the gradient of a tie on some back ends.
     """
-    if computes_on_tensorflow(a):
-        from cnn_tf import on_tensorflow
-
-        return on_tensorflow.first_maximum(a, b)
     return ops.where(ops.logical_or(b > a, b != b), b, a)
 
 

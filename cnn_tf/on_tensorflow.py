@@ -4,13 +4,20 @@ The rest of the package is written in `keras.ops`. What stands here is there for
 the tests hold it against the definitions.
 """
 
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from cnn_tf.arguments import spans
+from cnn_tf.correlation import window_views
 
 Sides = Sequence[Sequence[int]]  # ((top, bottom), (left, right))
+Span = tuple[int, int]  # from one row or column to another, which is left out
 
 # A correlation works on so many rows at a time that the windows gathered for them fill about this
 # many bytes: they stay near the processor, and a large image takes little memory besides its own.
@@ -25,15 +32,179 @@ def cut(x: tf.Tensor, axis: int, start: int, stop: int) -> tf.Tensor:
     return tf.slice(x, begin, size)
 
 
-@tf.custom_gradient
-def first_maximum(a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, object]:
-    """The larger of two tensors; where they tie, the gradient goes to the first."""
+# --- Compiled loops -------------------------------------------------------------------------------
 
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        to_b = upstream * tf.cast(b > a, upstream.dtype)
-        return upstream - to_b, to_b
 
-    return tf.maximum(a, b), gradient
+def compiles(x: tf.Tensor) -> bool:
+    """Whether what is computed of x is worth compiling by XLA: in a graph, on a CPU.
+
+    A graph runs many times; what is computed at once, in eager mode, would wait for the compiler.
+    """
+    return not tf.executing_eagerly() and None not in x.shape[1:] and on_cpu()
+
+
+def on_cpu() -> bool:
+    """Whether there is no accelerator to compute on."""
+    return str(keras.distribution.list_devices()[0]).startswith("cpu")
+
+
+def compiled(function: Callable[..., tf.Tensor], x: tf.Tensor, *settings: Any) -> tf.Tensor:
+    """function(x, *settings), by one loop in place of one for each operation.
+
+    TensorFlow's operations each read and write whole tensors. XLA makes one loop of those that move
+    numbers and add them. The gradient is such a loop too.
+
+    Args:
+        function: Of one tensor, and of settings that can be keys of a dict.
+        x: A tensor whose sizes are known, except for the batch.
+        settings: Further arguments.
+    """
+    if not compiles(x):
+        return function(x, *settings)
+
+    @tf.custom_gradient
+    def run(x: tf.Tensor) -> tuple[tf.Tensor, object]:
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            return _run(_gradient, (x, upstream), function, *settings)
+
+        return _run(function, (x,), *settings), gradient
+
+    return run(tf.identity(x))
+
+
+def _gradient(
+    x: tf.Tensor, upstream: tf.Tensor, function: Callable[..., tf.Tensor], *settings: Any
+) -> tf.Tensor:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x, *settings)
+    return tape.gradient(y, x, upstream)
+
+
+def _run(function: Callable[..., Any], tensors: Sequence[tf.Tensor], *settings: Any) -> Any:
+    """function(*tensors, *settings), compiled."""
+    specs = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors)
+    return _program(function, settings, specs)(*tensors)
+
+
+@functools.lru_cache(maxsize=1024)  # what one model has compiled, another one need not
+def _program(
+    function: Callable[..., Any], settings: tuple[Any, ...], specs: tuple[tf.TensorSpec, ...]
+) -> Callable[..., Any]:
+    # One program for each shape: TensorFlow warns of one that meets many.
+    return tf.function(
+        lambda *tensors: function(*tensors, *settings),
+        input_signature=specs,
+        jit_compile=True,
+        autograph=False,
+    )
+
+
+# --- Pooling --------------------------------------------------------------------------------------
+
+
+def max_pool(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
+    """The maximum of each window. The outputs keep in mind which cell it was, for the gradient.
+
+    Args:
+        x: Images `(batch, h, w, c)`; all but the batch must be known.
+        size: Height and width of the window, of at most 255 cells.
+        strides: Steps between windows.
+    """
+
+    @tf.custom_gradient
+    def pool(x: tf.Tensor) -> tuple[tf.Tensor, object]:
+        y, first = _run(_first_maxima, (x,), size, strides)
+        settings = size, strides, tuple(x.shape[1:3])
+        return y, lambda upstream: _run(_to_cells, (upstream, first), *settings)
+
+    return pool(tf.identity(x))
+
+
+def sum_pool(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
+    """The sum of each window, with the arguments of `max_pool`."""
+
+    @tf.custom_gradient
+    def pool(x: tf.Tensor) -> tuple[tf.Tensor, object]:
+        settings = size, strides, tuple(x.shape[1:3])
+        return _run(_sums, (x,), size, strides), lambda upstream: _run(
+            _to_all_cells, (upstream,), *settings
+        )
+
+    return pool(tf.identity(x))
+
+
+def _cells(x: tf.Tensor, size: Span, strides: Span) -> list[tf.Tensor]:
+    """For each cell of the window what it sees, row by row."""
+    rows = window_views(x, 1, size[0], strides[0])
+    return [cell for row in rows for cell in window_views(row, 2, size[1], strides[1])]
+
+
+def _sums(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
+    return tf.add_n(_cells(x, size, strides))
+
+
+def _first_maxima(x: tf.Tensor, size: Span, strides: Span) -> tuple[tf.Tensor, tf.Tensor]:
+    """Maxima, and the number of the first cell that holds it."""
+    largest, *others = _cells(x, size, strides)
+    first = tf.zeros(tf.shape(largest), tf.int32)
+    for number, cell in enumerate(others, start=1):
+        first = tf.where(cell > largest, number, first)
+        largest = tf.maximum(largest, cell)
+    return largest, tf.cast(first, tf.uint8)
+
+
+def _to_all_cells(upstream: tf.Tensor, size: Span, strides: Span, image: Span) -> tf.Tensor:
+    return _to_cells(upstream, None, size, strides, image)
+
+
+def _to_cells(
+    upstream: tf.Tensor, first: tf.Tensor | None, size: Span, strides: Span, image: Span
+) -> tf.Tensor:
+    """Give the gradient of each output to the cells of its window, or to one of them.
+
+    The image is taken apart into blocks as large as a step. A window begins with a block, and may
+    reach into the next ones. So each pixel of a block gets something from a window for each block
+    that a window touches.
+
+    Args:
+        upstream: Gradient of the outputs.
+        first: Number of the cell that gets it, for each output; `None` for all.
+        size: Height and width of the window.
+        strides: Steps between windows.
+        image: Height and width of the image.
+    """
+    (k_h, k_w), (s_h, s_w), (_, out_h, out_w, channels) = size, strides, upstream.shape
+    more_h, more_w = -(-k_h // s_h) - 1, -(-k_w // s_w) - 1
+    blocks_h, blocks_w = out_h + more_h, out_w + more_w
+
+    def of_block(x: tf.Tensor, q: int, r: int) -> tf.Tensor:
+        """For each block, what belongs to the window that began q and r blocks before."""
+        rows = slice(more_h - q, more_h - q + blocks_h)
+        return x[:, rows, more_w - r : more_w - r + blocks_w]
+
+    sides = ((0, 0), (more_h, more_h), (more_w, more_w), (0, 0))
+    upstream = tf.pad(upstream, sides)
+    first = None if first is None else tf.pad(first, sides)
+    pixels = []
+    for row, column in np.ndindex(s_h, s_w):
+        total = tf.zeros((), upstream.dtype)
+        for u, v in itertools.product(range(row, k_h, s_h), range(column, k_w, s_w)):
+            q, r = u // s_h, v // s_w
+            part = of_block(upstream, q, r)
+            if first is not None:
+                wins = of_block(first, q, r) == tf.constant(u * k_w + v, first.dtype)
+                part = tf.where(wins, part, tf.zeros((), part.dtype))
+            total += part
+        pixels.append(tf.broadcast_to(total, tf.shape(of_block(upstream, 0, 0))))
+    x = tf.reshape(tf.stack(pixels, axis=-2), (-1, blocks_h, blocks_w, s_h, s_w, channels))
+    h, w = blocks_h * s_h, blocks_w * s_w
+    x = tf.reshape(tf.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, h, w, channels))
+    beyond_h, beyond_w = (max(n - m, 0) for n, m in zip(image, (h, w), strict=True))
+    return tf.pad(x[:, : image[0], : image[1]], ((0, 0), (0, beyond_h), (0, beyond_w), (0, 0)))
+
+
+# --- Correlation ----------------------------------------------------------------------------------
 
 
 def correlate_shifted(
