@@ -5,7 +5,7 @@ loop runs over pixels; the loops run over the few cells of the kernel.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -19,12 +19,15 @@ Tensor = Any
 # Which way for which shape; the first that fits. `make bench` shows what comes of it.
 #
 #   image and kernel                                                way
-#   one group; a row of the padded image holds few numbers          correlate_rows
+#   one group; what a strip sees of a row holds few numbers         correlate_strips
+#   one group, 1x1, strides of 1                                    correlate_pixels
+#   one group, no dilation, TensorFlow, floats, and
+#     3x3, strides of 1, many channels, few enough products, no GPU correlate_tiles
+#     larger strides                                                on_tensorflow.correlate_strided
 #   one group, strides of 1, TensorFlow, floats, and
-#     3x3, many channels, few enough products, no GPU               correlate_tiles
 #     an image larger than its window                               on_tensorflow.correlate_shifted
 #   all others, and where a size is not known                       correlate_windows (definition)
-_MOST_NUMBERS_IN_A_ROW = 192
+_MOST_NUMBERS_IN_A_STRIP = 64
 _FEWEST_CHANNELS_IN_TILES = 32
 _MOST_PRODUCTS_IN_TILES = 0.75  # a part of the definition's
 _MOST_BYTES_IN_TILES = 64_000_000  # they are kept for the gradient
@@ -34,6 +37,7 @@ _MOST_PIXELS_AN_OUTPUT = 2.0
 def correlate_zero_padded(
     x: Tensor,
     kernel: Tensor,
+    bias: Tensor | None,
     strides: Sequence[int],
     sides: Sequence[Sequence[Any]],
     dilation_rate: Sequence[int],
@@ -44,28 +48,62 @@ def correlate_zero_padded(
     Args:
         x: A batch of images, channels last.
         kernel: `(k_h, k_w, c_i // groups, c_o)`.
+        bias: `(c_o,)`, to be added to each output, or `None`.
         strides: Steps between windows, a pair.
         sides: Zeros to be added, ((top, bottom), (left, right)): numbers, or tensors where they
             depend on a size that is not known.
         dilation_rate: Distance between the cells of the window, a pair.
         groups: Number of groups into which the channels are split.
     """
+    strides, dilation_rate = tuple(strides), tuple(dilation_rate)
     known = None not in x.shape[1:] and not any(map(is_symbolic, (*sides[0], *sides[1])))
-    if known and groups == 1:
-        h, w = (n + sum(cells) for n, cells in zip(x.shape[1:3], sides, strict=True))
-        if w * x.shape[3] <= _MOST_NUMBERS_IN_A_ROW:
-            return correlate_rows(pad_zeros(x, sides), kernel, strides, dilation_rate)
-        floats = "float" in keras.backend.standardize_dtype(x.dtype)
-        if computes_on_tensorflow(x) and floats and tuple(strides) == (1, 1):
-            if tuple(dilation_rate) == (1, 1) and _suits_tiles(x, h, w, kernel.shape):
-                return correlate_tiles(pad_zeros(x, sides), kernel)
-            window = spans(kernel.shape[:2], dilation_rate)
-            outputs = (h - window[0] + 1) * (w - window[1] + 1)
-            if h * w <= _MOST_PIXELS_AN_OUTPUT * outputs:
-                from cnn_tf import on_tensorflow
+    if not known or groups > 1:
+        y = correlate_windows(pad_zeros(x, sides), kernel, strides, dilation_rate, groups)
+    elif _suits_strips(x, kernel.shape, strides, sides, dilation_rate):
+        return correlate_strips(x, kernel, sides, strides, dilation_rate, bias)
+    else:
+        y = _correlate_channels(x, kernel, strides, sides, dilation_rate)
+    return y if bias is None else ops.add(y, bias)
 
-                return on_tensorflow.correlate_shifted(x, kernel, sides, dilation_rate)
-    return correlate_windows(pad_zeros(x, sides), kernel, strides, dilation_rate, groups)
+
+def _correlate_channels(
+    x: Tensor,
+    kernel: Tensor,
+    strides: tuple[int, ...],
+    sides: Sequence[Sequence[int]],
+    dilation_rate: tuple[int, ...],
+) -> Tensor:
+    """The ways whose products run over the channels of a pixel, or of a few."""
+    if strides == (1, 1) and tuple(kernel.shape[:2]) == (1, 1):
+        return correlate_pixels(pad_zeros(x, sides), kernel)
+    floats = "float" in keras.backend.standardize_dtype(x.dtype)
+    if computes_on_tensorflow(x) and floats:
+        from cnn_tf import on_tensorflow
+
+        h, w = (n + sum(cells) for n, cells in zip(x.shape[1:3], sides, strict=True))
+        if dilation_rate == (1, 1) and strides != (1, 1):
+            return on_tensorflow.correlate_strided(x, kernel, sides, strides)
+        if dilation_rate == (1, 1) and _suits_tiles(x, h, w, kernel.shape):
+            return correlate_tiles(pad_zeros(x, sides), kernel)
+        window = spans(kernel.shape[:2], dilation_rate)
+        outputs = (h - window[0] + 1) * (w - window[1] + 1)
+        if strides == (1, 1) and h * w <= _MOST_PIXELS_AN_OUTPUT * outputs:
+            return on_tensorflow.correlate_shifted(x, kernel, sides, dilation_rate)
+    return correlate_windows(pad_zeros(x, sides), kernel, strides, dilation_rate)
+
+
+def _suits_strips(
+    x: Tensor,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int],
+    sides: Sequence[Sequence[int]],
+    dilation_rate: Sequence[int],
+) -> bool:
+    """Whether the windows of strips are short vectors."""
+    span = spans(kernel_shape[:2], dilation_rate)[1]
+    out_w = (x.shape[2] + sum(sides[1]) - span) // strides[1] + 1
+    _, width, _ = strip_sizes(kernel_shape[1], span, strides[1], out_w)
+    return width * x.shape[3] <= _MOST_NUMBERS_IN_A_STRIP
 
 
 def _suits_tiles(x: Tensor, h: int, w: int, kernel_shape: Sequence[int]) -> bool:
@@ -76,7 +114,9 @@ def _suits_tiles(x: Tensor, h: int, w: int, kernel_shape: Sequence[int]) -> bool
     if (k_h, k_w) != (3, 3) or min(channels, filters) < _FEWEST_CHANNELS_IN_TILES:
         return False
     cells = (_TILE + 2) ** 2 * math.ceil((h - 2) / _TILE) * math.ceil((w - 2) / _TILE)
-    if not keras.distribution.list_devices()[0].startswith("cpu"):
+    from cnn_tf import on_tensorflow
+
+    if not on_tensorflow.on_cpu():
         return False  # where products are rounded, tiles would multiply the errors
     few = cells <= _MOST_PRODUCTS_IN_TILES * 9 * (h - 2) * (w - 2)
     return few and (x.shape[0] or 1) * cells * channels * x.dtype.size <= _MOST_BYTES_IN_TILES
@@ -178,37 +218,110 @@ def _join_channels(y: Tensor, channels: int) -> Tensor:
     return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, shape[1], shape[3], channels))
 
 
-def correlate_rows(
+def correlate_pixels(x: Tensor, kernel: Tensor) -> Tensor:
+    """A 1x1 kernel, with strides of 1, is a dense layer at every pixel."""
+    shape = ops.shape(x)
+    y = ops.matmul(ops.reshape(x, (-1, kernel.shape[2])), kernel[0, 0])
+    return ops.reshape(y, (*shape[:3], kernel.shape[3]))
+
+
+def correlate_strips(
     x: Tensor,
     kernel: Tensor,
+    sides: Sequence[Sequence[int]] = ((0, 0), (0, 0)),
     strides: Sequence[int] = (1, 1),
     dilation_rate: Sequence[int] = (1, 1),
+    bias: Tensor | None = None,
 ) -> Tensor:
-    """A whole row of outputs at once: the kernel row, repeated along the diagonal of a matrix.
+    """Some outputs of a row at once: the kernel row, repeated along the diagonal of a matrix.
 
-    A row of the image is a vector of w * c_i numbers, a row of outputs one of out_w * c_o. What
-    leads from one to the other is a banded (block Toeplitz) matrix. The k_h rows of a window lie
-    side by side in one long vector, so that a single product does all. Most of the matrix is zeros,
-    but a product of matrices runs many times faster than the copying that it saves.
+    What a strip of n outputs sees of a row of the image is a vector of numbers; what leads from it
+    to the n * c_o numbers of the outputs is a banded (block Toeplitz) matrix. The k_h rows that a
+    window sees lie side by side in one long vector, so that a single product does all. About half
+    of the matrix is zeros. But a window of few channels is a short vector: products of these are
+    slow, and to copy each pixel into k_h * k_w of them is slower still.
     """
+    k_h, k_w, _, filters = kernel.shape
+    h, w = (n + sum(cells) for n, cells in zip(x.shape[1:3], sides, strict=True))
+    span_h, span_w = spans(kernel.shape[:2], dilation_rate)
+    out_h, out_w = (h - span_h) // strides[0] + 1, (w - span_w) // strides[1] + 1
+    outputs, width, count = strip_sizes(k_w, span_w, strides[1], out_w)
+
+    (top, bottom), (left, _) = sides
+    # From the image's own last column on, the strips need more zeros, or do not see all.
+    right = outputs * (count - 1) * strides[1] + width - left - x.shape[2]
+    windows = _compiled(
+        _strip_windows,
+        (x,),
+        ((top, bottom), (left, max(right, 0))),
+        *(k_h, strides, dilation_rate[0], outputs, width, count, bias is not None),
+    )
+    matrices = (kernel,) if bias is None else (kernel, bias)
+    band = _compiled(_band, matrices, outputs, width, strides[1], dilation_rate[1])
+    y = ops.matmul(ops.reshape(windows, (-1, band.shape[0])), band)
+    return _cut(ops.reshape(y, (-1, out_h, count * outputs, filters)), 2, 0, out_w)
+
+
+def strip_sizes(k_w: int, span: int, stride: int, out_w: int) -> tuple[int, int, int]:
+    """Outputs in a strip, the columns that they see, and the number of strips in a row.
+
+    Short strips see the same columns again and again, long ones make a matrix of many zeros.
+    """
+    sizes = [(n, (n - 1) * stride + span, -(-out_w // n)) for n in range(k_w, 2 * k_w)]
+    return min(sizes, key=lambda size: size[1] * size[2])
+
+
+def _compiled(function: Callable[..., Tensor], tensors: Sequence[Tensor], *settings: Any) -> Tensor:
+    """function(*tensors, *settings), on TensorFlow by a loop of its own."""
+    if computes_on_tensorflow(tensors[0]):
+        from cnn_tf import on_tensorflow
+
+        return on_tensorflow.compiled(function, tensors, *settings)
+    return function(*tensors, *settings)
+
+
+def _strip_windows(
+    x: Tensor,
+    sides: Sequence[Sequence[int]],
+    k_h: int,
+    strides: Sequence[int],
+    dilation: int,
+    outputs: int,
+    width: int,
+    count: int,
+    ones: bool,
+) -> Tensor:
+    """What the strips see: (batch, out_h, count, k_h * width * c_i).
+
+    With ones, each row of a strip ends in a 1. What leads from the first of these to the outputs is
+    the bias, which so costs no pass over the outputs, nor its gradient a sum over theirs.
+    """
+    x = pad_zeros(x, sides)
+    _, h, _, channels = x.shape
+    starts = range(0, count * outputs * strides[1], outputs * strides[1])
+    strips = [ops.reshape(_cut(x, 2, n, n + width), (-1, h, width * channels)) for n in starts]
+    strips = ops.stack(strips, axis=2)  # (batch, h, count, width * c_i)
+    if ones:
+        strips = ops.pad(strips, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
+    return ops.concatenate(window_views(strips, 1, k_h, strides[0], dilation), axis=-1)
+
+
+def _band(kernel: Tensor, *settings: Any) -> Tensor:
+    """The matrix from what a strip sees to its outputs: (k_h * width * c_i, outputs * c_o)."""
+    *bias, outputs, width, stride, dilation = settings
     k_h, k_w, channels, filters = kernel.shape
-    _, h, w, _ = x.shape
-    window = spans(kernel.shape[:2], dilation_rate)
-    out_h, out_w = ((n - s) // step + 1 for n, s, step in zip((h, w), window, strides, strict=True))
-
-    # place[v, i, j] is 1 where cell v of the window at output j lies on column i of the image.
-    place = np.zeros((k_w, w, out_w), "bool")
+    # place[v, i, j] is 1 where cell v of the window at output j lies on column i of the strip.
+    place = np.zeros((k_w, width, outputs), "bool")
     for v in range(k_w):
-        place[v, np.arange(out_w) * strides[1] + v * dilation_rate[1], np.arange(out_w)] = True
-    place = ops.convert_to_tensor(place.reshape(k_w, w * out_w), dtype=kernel.dtype)
+        place[v, np.arange(outputs) * stride + v * dilation, np.arange(outputs)] = True
+    place = ops.convert_to_tensor(place.reshape(k_w, -1), dtype=kernel.dtype)
     cells = ops.reshape(ops.transpose(kernel, (0, 2, 3, 1)), (-1, k_w))  # (k_h * c_i * c_o, k_w)
-    band = ops.reshape(ops.matmul(cells, place), (k_h, channels, filters, w, out_w))
-    band = ops.reshape(ops.transpose(band, (0, 3, 1, 4, 2)), (k_h * w * channels, out_w * filters))
-
-    rows = ops.reshape(x, (-1, h, w * channels))
-    seen = np.arange(out_h)[:, None] * strides[0] + np.arange(k_h) * dilation_rate[0]
-    windows = ops.reshape(ops.take(rows, seen, axis=1), (-1, k_h * w * channels))
-    return ops.reshape(ops.matmul(windows, band), (-1, out_h, out_w, filters))
+    band = ops.reshape(ops.matmul(cells, place), (k_h, channels, filters, width, outputs))
+    band = ops.reshape(ops.transpose(band, (0, 3, 1, 4, 2)), (k_h, -1, outputs * filters))
+    if bias:
+        row = ops.reshape(ops.tile(bias[0], outputs), (1, 1, -1))
+        band = ops.concatenate([band, ops.pad(row, ((0, k_h - 1), (0, 0), (0, 0)))], axis=1)
+    return ops.reshape(band, (-1, outputs * filters))
 
 
 _TILE = 4  # outputs along each side of a tile

@@ -441,12 +441,13 @@ def correlate(
     padding_mode: str = "zeros",
     dilation_rate: Size = 1,
     groups: int = 1,
+    bias: Tensor | None = None,
 ) -> Tensor:
     r"""Cross-correlate a batch of images with a stack of kernels: what `Conv2D` computes.
 
     With strides $s$, dilation rates $r$ and the padded images $x$, for one group:
 
-    $$y_{n,i,j,d} = \sum_{u=0}^{k_h-1} \sum_{v=0}^{k_w-1} \sum_{c=0}^{c_i-1}
+    $$y_{n,i,j,d} = b_d + \sum_{u=0}^{k_h-1} \sum_{v=0}^{k_w-1} \sum_{c=0}^{c_i-1}
       K_{u,v,c,d}\, x_{n,\; s_h i + r_h u,\; s_w j + r_w v,\; c}$$
 
     Args:
@@ -459,16 +460,17 @@ def correlate(
             `"circular"` or `"replicate"`.
         dilation_rate: Distance between the cells of the window, an int or a pair.
         groups: Number of groups into which the channels are split.
+        bias: One number for each output channel; `None` for zeros.
 
     Shapes:
-        x `(batch, h, w, c_i)`, kernel `(k_h, k_w, c_i // groups, c_o)`
+        x `(batch, h, w, c_i)`, kernel `(k_h, k_w, c_i // groups, c_o)`, bias `(c_o,)`
         -> `(batch, out_h, out_w, c_o)`.
 
     Returns:
         A tensor of the back end. A NaN or an infinity may make NaNs of outputs whose windows do not
-        hold it: of the whole row where a row of the padded image holds no more than 192 numbers,
-        of 4 x 4 outputs with a 3 x 3 kernel of many channels. `corr2d_multi_in_out` never does
-        that.
+        hold it, but lie beside it: of up to twice as many in a row as the window is wide where the
+        channels are few, of 4 x 4 with a 3 x 3 kernel of many channels. `corr2d_multi_in_out`
+        never does that.
 
     Raises:
         ValueError: Shapes that do not fit each other, or an unknown padding or padding mode.
@@ -505,6 +507,14 @@ def correlate(
             "The number of output channels must be a multiple of groups. Received: a kernel of "
             f"shape {tuple(kernel.shape)}, whose last axis counts them, and groups={groups}."
         )
+    if bias is not None:
+        bias = ops.cast(ops.convert_to_tensor(bias), kernel.dtype)
+        if tuple(bias.shape) != tuple(kernel.shape[3:]):
+            raise ValueError(
+                "correlate expected a bias with one number for each output channel, of shape "
+                f"{tuple(kernel.shape[3:])}. Received: bias.shape={tuple(bias.shape)} and "
+                f"kernel.shape={tuple(kernel.shape)}."
+            )
     strides = standardize_pair(strides, "strides")
     dilation_rate = standardize_pair(dilation_rate, "dilation_rate")
     window = tuple(kernel.shape[:2])
@@ -512,7 +522,7 @@ def correlate(
     sides = _resolve_padding(x, window, padding, strides, dilation_rate)
     if padding_mode != "zeros":
         x, sides = pad(x, sides, padding_mode), ((0, 0), (0, 0))
-    return correlate_zero_padded(x, kernel, strides, sides, dilation_rate, groups)
+    return correlate_zero_padded(x, kernel, bias, strides, sides, dilation_rate, groups)
 
 
 def max_pool(
@@ -610,11 +620,11 @@ def average_pool(
     if not _is_float(x.dtype):
         x = ops.cast(x, keras.config.floatx())
     pool_size, strides, sides = _pooling_arguments(x, pool_size, strides, padding)
-    sums = _reduce_windows(pad_zeros(x, sides), pool_size, strides, "sum")
+    means = _reduce_windows(pad_zeros(x, sides), pool_size, strides, "mean")
     if count_include_pad or padding == "valid":
-        return sums / (pool_size[0] * pool_size[1])
-    cells = ops.ones_like(x[:1, :, :, :1])
-    return sums / _reduce_windows(pad_zeros(cells, sides), pool_size, strides, "sum")
+        return means
+    image = ops.ones_like(x[:1, :, :, :1])  # and what part of each window lies in it
+    return means / _reduce_windows(pad_zeros(image, sides), pool_size, strides, "mean")
 
 
 def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tensor:
@@ -756,19 +766,19 @@ def _lowest(dtype: Any) -> float:
 def _reduce_windows(
     x: Tensor, size: tuple[int, int], strides: tuple[int, int], operation: str
 ) -> Tensor:
-    """The `"max"` or the `"sum"` of the cells of each window."""
+    """The `"max"` or the `"mean"` of the cells of each window."""
     if computes_on_tensorflow(x) and _is_float(x.dtype) and math.prod(size) <= _MOST_CELLS_COMPILED:
         from cnn_tf import on_tensorflow
 
         if on_tensorflow.compiles(x):
             return getattr(on_tensorflow, f"{operation}_pool")(x, size, strides)
-    combine = {"max": _first_maximum, "sum": ops.add}[operation]
+    combine = {"max": _first_maximum, "mean": ops.add}[operation]
     for axis in (2, 1):  # along the width, then along the height
         first, *others = window_views(x, axis, size[axis - 1], strides[axis - 1])
         for other in others:
             first = combine(first, other)
         x = first
-    return x
+    return x / math.prod(size) if operation == "mean" else x
 
 
 def _first_maximum(a: Tensor, b: Tensor) -> Tensor:

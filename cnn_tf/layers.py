@@ -112,7 +112,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
 
     Returns:
         The layer; called on a batch, a tensor of its compute type. A NaN or an infinity
-        in a small image reaches a whole row of outputs: see `cnn_tf.functional.correlate`.
+        may reach outputs beside those that see it: see `cnn_tf.functional.correlate`.
 
     Raises:
         ValueError: An argument out of its range, an input of another rank or number of channels,
@@ -183,8 +183,13 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
         self.padding = standardize_padding(padding)
         self.padding_mode = standardize_padding_mode(padding_mode)
 
-    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        """Cross-correlate the inputs with the kernel: Keras's `call` adds bias and activation."""
+    def call(self, inputs: Tensor) -> Tensor:
+        """Cross-correlate a batch, add the bias, apply the activation."""
+        outputs = self.convolution_op(inputs, self.kernel, self.bias if self.use_bias else None)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def convolution_op(self, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Cross-correlate the inputs with the kernel, and add the bias if there is one."""
 
         def correlate_batch(x: Tensor) -> Tensor:
             return correlate(
@@ -195,6 +200,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
                 padding_mode=self.padding_mode,
                 dilation_rate=self.dilation_rate,
                 groups=self.groups,
+                bias=bias,
             )
 
         return self._channels_last(correlate_batch, inputs)

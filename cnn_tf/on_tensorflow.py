@@ -6,6 +6,7 @@ the tests hold it against the definitions.
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,41 +49,46 @@ def on_cpu() -> bool:
     return str(keras.distribution.list_devices()[0]).startswith("cpu")
 
 
-def compiled(function: Callable[..., tf.Tensor], x: tf.Tensor, *settings: Any) -> tf.Tensor:
-    """function(x, *settings), by one loop in place of one for each operation.
+def compiled(
+    function: Callable[..., tf.Tensor], tensors: Sequence[tf.Tensor], *settings: Any
+) -> tf.Tensor:
+    """function(*tensors, *settings), by one loop in place of one for each operation.
 
     TensorFlow's operations each read and write whole tensors. XLA makes one loop of those that move
     numbers and add them. The gradient is such a loop too.
 
     Args:
-        function: Of one tensor, and of settings that can be keys of a dict.
-        x: A tensor whose sizes are known, except for the batch.
+        function: Of tensors, and of settings that can be keys of a dict.
+        tensors: Their sizes must be known, except for the first axis.
         settings: Further arguments.
     """
-    if not compiles(x):
-        return function(x, *settings)
+    if not compiles(tensors[0]):
+        return function(*tensors, *settings)
 
     @tf.custom_gradient
-    def run(x: tf.Tensor) -> tuple[tf.Tensor, object]:
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            return _run(_gradient, (x, upstream), function, *settings)
+    def run(*tensors: tf.Tensor) -> tuple[tf.Tensor, object]:
+        def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
+            return _run(_gradients, (upstream, *tensors), function, *settings)
 
-        return _run(function, (x,), *settings), gradient
+        return _run(function, tensors, *settings), gradients
 
-    return run(tf.identity(x))
+    return run(*map(tf.identity, tensors))
 
 
-def _gradient(
-    x: tf.Tensor, upstream: tf.Tensor, function: Callable[..., tf.Tensor], *settings: Any
-) -> tf.Tensor:
+def _gradients(upstream: tf.Tensor, *arguments: Any) -> list[tf.Tensor]:
+    tensors = [argument for argument in arguments if isinstance(argument, tf.Tensor)]
+    function, *settings = arguments[len(tensors) :]
     with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = function(x, *settings)
-    return tape.gradient(y, x, upstream)
+        tape.watch(tensors)
+        y = function(*tensors, *settings)
+    return tape.gradient(y, tensors, upstream)
 
 
 def _run(function: Callable[..., Any], tensors: Sequence[tf.Tensor], *settings: Any) -> Any:
     """function(*tensors, *settings), compiled."""
+    # In the gradient of tf.cond, a compiled function cannot be the first that reads a tensor of the
+    # branch: so something else is.
+    tensors = [tf.identity(tensor) for tensor in tensors]
     specs = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors)
     return _program(function, settings, specs)(*tensors)
 
@@ -121,13 +127,13 @@ def max_pool(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
     return pool(tf.identity(x))
 
 
-def sum_pool(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
-    """The sum of each window, with the arguments of `max_pool`."""
+def mean_pool(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
+    """The mean of each window, with the arguments of `max_pool`."""
 
     @tf.custom_gradient
     def pool(x: tf.Tensor) -> tuple[tf.Tensor, object]:
         settings = size, strides, tuple(x.shape[1:3])
-        return _run(_sums, (x,), size, strides), lambda upstream: _run(
+        return _run(_means, (x,), size, strides), lambda upstream: _run(
             _to_all_cells, (upstream,), *settings
         )
 
@@ -140,8 +146,9 @@ def _cells(x: tf.Tensor, size: Span, strides: Span) -> list[tf.Tensor]:
     return [cell for row in rows for cell in window_views(row, 2, size[1], strides[1])]
 
 
-def _sums(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
-    return tf.add_n(_cells(x, size, strides))
+def _means(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
+    cells = _cells(x, size, strides)
+    return tf.add_n(cells) / len(cells)
 
 
 def _first_maxima(x: tf.Tensor, size: Span, strides: Span) -> tuple[tf.Tensor, tf.Tensor]:
@@ -150,12 +157,13 @@ def _first_maxima(x: tf.Tensor, size: Span, strides: Span) -> tuple[tf.Tensor, t
     first = tf.zeros(tf.shape(largest), tf.int32)
     for number, cell in enumerate(others, start=1):
         first = tf.where(cell > largest, number, first)
-        largest = tf.maximum(largest, cell)
+        # XLA's own maximum of two numbers may pass over a NaN.
+        largest = tf.where((cell > largest) | (cell != cell), cell, largest)
     return largest, tf.cast(first, tf.uint8)
 
 
 def _to_all_cells(upstream: tf.Tensor, size: Span, strides: Span, image: Span) -> tf.Tensor:
-    return _to_cells(upstream, None, size, strides, image)
+    return _to_cells(upstream / math.prod(size), None, size, strides, image)
 
 
 def _to_cells(
@@ -250,6 +258,117 @@ def correlate_shifted(
     return correlate_images(tf.identity(x), tf.identity(kernel))
 
 
+def correlate_strided(
+    x: tf.Tensor, kernel: tf.Tensor, sides: Sides, strides: Sequence[int]
+) -> tf.Tensor:
+    """Cross-correlate images, padded with zeros, with any strides, by gathered windows.
+
+    Args:
+        x: Images `(batch, h, w, c_i)`; all but the batch must be known.
+        kernel: `(k_h, k_w, c_i, c_o)`.
+        sides: Zeros to be added, ((top, bottom), (left, right)).
+        strides: Steps between windows.
+    """
+    k_h, k_w, channels, filters = kernel.shape
+    h, w = (n + sum(cells) for n, cells in zip(x.shape[1:3], sides, strict=True))
+    s_h, s_w = strides
+    out_h, out_w = (h - k_h) // s_h + 1, (w - k_w) // s_w + 1
+    # For each row of the kernel, the places of what it sees: a row of pixels is copied at once.
+    corners = np.arange(out_h)[:, None, None] * s_h * w + np.arange(out_w)[:, None] * s_w
+    places = [np.ravel(corners + u * w + np.arange(k_w)) for u in range(k_h)]
+
+    @tf.custom_gradient
+    def correlate_images(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, object]:
+        pixels = tf.reshape(_padded(x, (0, h), sides), (-1, h * w, channels))
+        seen = [
+            tf.reshape(tf.gather(pixels, place, axis=1), (-1, k_w * channels)) for place in places
+        ]
+        matrices = tf.unstack(tf.reshape(kernel, (k_h, k_w * channels, filters)))
+        y = tf.add_n([row @ matrix for row, matrix in zip(seen, matrices, strict=True)])
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            d = tf.reshape(upstream, (-1, filters))
+            products = [tf.transpose(tf.matmul(d, row, transpose_a=True)) for row in seen]
+            to_kernel = tf.reshape(tf.stack(products), kernel.shape)
+            to_x = _image_gradient(upstream, kernel, x.shape[1:3], sides, strides)
+            return to_x, to_kernel
+
+        return tf.reshape(y, (-1, out_h, out_w, filters)), gradient
+
+    return correlate_images(tf.identity(x), tf.identity(kernel))
+
+
+def _image_gradient(
+    upstream: tf.Tensor,
+    kernel: tf.Tensor,
+    image: Sequence[int],
+    sides: Sides,
+    strides: Sequence[int],
+) -> tf.Tensor:
+    """What each pixel gets from all windows that saw it, block by block of s_h x s_w pixels.
+
+    Rows are added within a product: side by side stand the gradients of the windows that began
+    in this block of rows, in the one above, and so on. Columns are added afterwards.
+    """
+    k_h, k_w, channels, filters = kernel.shape
+    (s_h, s_w), (_, _, out_w, _) = strides, upstream.shape
+    (first_h, last_h), (first_w, last_w) = (
+        (before // s, -(-(before + n) // s))
+        for n, (before, _), s in zip(image, sides, strides, strict=True)
+    )  # blocks that hold pixels of the image, and not only zeros
+    count_h, count_w = last_h - first_h, last_w - first_w
+    matrices = tf.reshape(kernel, (k_h, k_w * channels, filters))
+    rows = []
+    for phase in range(s_h):
+        cells = range(phase, k_h, s_h)
+        if not cells:
+            shape = (tf.shape(upstream)[0], count_h, count_w, s_w * channels)
+            rows.append(tf.zeros(shape, upstream.dtype))
+            continue
+        began = [
+            _region(upstream, (first_h - u // s_h, last_h - u // s_h), (0, out_w)) for u in cells
+        ]
+        began = tf.reshape(tf.concat(began, axis=-1), (-1, len(cells) * filters))
+        flipped = tf.concat([matrices[u] for u in cells], axis=1)
+        seen = tf.reshape(
+            tf.matmul(began, flipped, transpose_b=True), (-1, count_h, out_w, k_w * channels)
+        )
+        total = None
+        for q in range(-(-k_w // s_w)):
+            part = cut(seen, 3, channels * q * s_w, channels * min((q + 1) * s_w, k_w))
+            missing = s_w * channels - part.shape[-1]
+            if missing:
+                part = tf.pad(part, ((0, 0), (0, 0), (0, 0), (0, missing)))
+            part = _region(part, (0, count_h), (first_w - q, last_w - q))
+            total = part if total is None else total + part
+        rows.append(total)
+    x = tf.stack(rows, axis=2) if s_h > 1 else rows[0]
+    x = tf.reshape(x, (-1, count_h * s_h, count_w * s_w, channels))
+    top, left = sides[0][0] - first_h * s_h, sides[1][0] - first_w * s_w
+    return _region(x, (top, top + image[0]), (left, left + image[1]))
+
+
+def _padded(x: tf.Tensor, rows: Span, sides: Sides) -> tf.Tensor:
+    """Some rows of the padded images, without making these."""
+    (top, _), (left, right) = sides
+    return _region(x, (rows[0] - top, rows[1] - top), (-left, x.shape[2] + right))
+
+
+def _region(x: tf.Tensor, rows: Span, columns: Span) -> tf.Tensor:
+    """A part of the images, and zeros where it reaches beyond them."""
+    sides = []
+    for axis, (start, stop) in ((1, rows), (2, columns)):
+        n = x.shape[axis]
+        first, last = min(max(start, 0), n), min(max(stop, 0), n)
+        before = min(max(-start, 0), stop - start)
+        sides.append((before, stop - start - before - (last - first)))
+        if (first, last) != (0, n):
+            x = cut(x, axis, first, last)
+    if not any(sides[0] + sides[1]):
+        return x
+    return tf.pad(x, ((0, 0), *sides, (0, 0)))
+
+
 def _correlate(
     x: tf.Tensor, kernel: tf.Tensor, sides: Sides, dilation_rate: Sequence[int]
 ) -> tf.Tensor:
@@ -265,7 +384,7 @@ def _correlate(
     done: list[tf.Tensor] = []
     for start, stop in _pieces(x, kernel.shape, sides, dilation_rate):
         with tf.control_dependencies(done[-1:]):  # one after the other, or memory holds them all
-            rows = _padded_rows(x, start, stop + span_h - 1, sides)
+            rows = _padded(x, (start, stop + span_h - 1), sides)
             seen = _window_rows(rows, kernel.shape, dilation_rate)
             products = [row @ matrix for row, matrix in zip(seen, matrices, strict=True)]
             y = tf.add_n(products) if k_h > 1 else products[0]
@@ -293,7 +412,7 @@ def _kernel_gradient(
     total = None
     for start, stop in _pieces(x, kernel_shape, sides, dilation_rate):
         with tf.control_dependencies([] if total is None else [total]):
-            rows = _padded_rows(x, start, stop + span_h - 1, sides)
+            rows = _padded(x, (start, stop + span_h - 1), sides)
             seen = _window_rows(rows, kernel_shape, dilation_rate)
             d = upstream
             if (start, stop) != (0, d.shape[1]):
@@ -319,19 +438,6 @@ def _pieces(
     size = (x.shape[0] or 1) * out_h * row_of_windows * x.dtype.size
     step = max(int(out_h * _BYTES_AT_A_TIME / size), -(-out_h // _MOST_PIECES))
     return [(start, min(start + step, out_h)) for start in range(0, out_h, step)]
-
-
-def _padded_rows(x: tf.Tensor, start: int, stop: int, sides: Sides) -> tf.Tensor:
-    """Rows start to stop of the padded images, without making these."""
-    (top, _), columns = sides
-    first, last = (min(max(row - top, 0), x.shape[1]) for row in (start, stop))
-    if (first, last) != (0, x.shape[1]):
-        x = cut(x, 1, first, last)
-    above = max(min(top, stop) - start, 0)
-    below = stop - start - above - (last - first)
-    if not any((above, below, *columns)):
-        return x
-    return tf.pad(x, ((0, 0), (above, below), columns, (0, 0)))
 
 
 def _window_rows(

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from cnn_tf import correlation, functional, on_tensorflow
-from tests.ways import EACH_WAY, WAYS, forced
+from tests.ways import EACH_WAY, STRIDES, forced
 
 
 @pytest.fixture
@@ -23,32 +23,37 @@ def taken(monkeypatch):
 
         monkeypatch.setattr(module, name, record)
 
-    watch(correlation, "correlate_rows")
-    watch(correlation, "correlate_tiles")
-    watch(correlation, "correlate_windows")
-    watch(on_tensorflow, "correlate_shifted")
+    for name in ("pixels", "strips", "tiles", "windows"):
+        watch(correlation, f"correlate_{name}")
+    for name in ("shifted", "strided"):
+        watch(on_tensorflow, f"correlate_{name}")
     return names
 
 
 @pytest.mark.parametrize(
     ("size", "kernel", "arguments", "way"),
     [
-        ((5, 64, 3), (3, 2, 3, 2), {}, "correlate_rows"),
-        ((5, 62, 3), (3, 3, 3, 2), {"padding": 1}, "correlate_rows"),
-        ((5, 62, 3), (3, 3, 3, 2), {"padding": 1, "strides": 2}, "correlate_rows"),
-        ((12, 65, 3), (3, 2, 3, 2), {}, "correlate_shifted"),
-        ((12, 63, 3), (3, 3, 3, 2), {"padding": 1}, "correlate_shifted"),
-        ((12, 65, 3), (1, 1, 3, 2), {"padding": 1}, "correlate_shifted"),
-        ((12, 65, 3), (3, 3, 3, 2), {"padding": 1, "padding_mode": "reflect"}, "correlate_shifted"),
+        ((28, 28, 1), (5, 5, 1, 6), {"padding": "same"}, "correlate_strips"),
+        ((14, 14, 6), (5, 5, 6, 16), {}, "correlate_strips"),
+        ((9, 40, 16), (3, 2, 16, 2), {}, "correlate_strips"),  # 4 columns of 16 numbers
+        ((9, 40, 17), (3, 2, 17, 2), {}, "correlate_shifted"),
+        ((9, 40, 17), (3, 2, 17, 2), {"strides": 2}, "correlate_strided"),
+        ((12, 65, 80), (1, 1, 80, 2), {"padding": 1}, "correlate_pixels"),
+        ((12, 65, 80), (1, 1, 80, 2), {"strides": 2}, "correlate_strided"),
+        (
+            (12, 65, 80),
+            (3, 3, 80, 2),
+            {"padding": 1, "padding_mode": "reflect"},
+            "correlate_shifted",
+        ),
         ((12, 9, 32), (3, 3, 32, 32), {"padding": 1}, "correlate_tiles"),
         ((12, 9, 32), (3, 3, 32, 31), {"padding": 1}, "correlate_shifted"),
         ((12, 9, 32), (3, 3, 32, 32), {"padding": 2, "dilation_rate": 2}, "correlate_shifted"),
         ((11, 11, 32), (3, 3, 32, 32), {}, "correlate_tiles"),  # 324 products in place of 729
         ((3, 7, 32), (3, 3, 32, 32), {}, "correlate_windows"),  # 72 in place of 45
-        ((12, 9, 32), (3, 3, 32, 32), {"padding": 1, "strides": 2}, "correlate_windows"),
-        ((12, 65, 3), (3, 2, 3, 2), {"strides": 2}, "correlate_windows"),
+        ((12, 9, 32), (3, 3, 32, 32), {"padding": 1, "strides": 2}, "correlate_strided"),
         ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}, "correlate_windows"),
-        ((5, 65, 3), (4, 2, 3, 2), {}, "correlate_windows"),  # five rows for two of outputs
+        ((5, 65, 80), (4, 2, 80, 2), {}, "correlate_windows"),  # five rows for two of outputs
     ],
 )
 def test_the_shape_chooses_the_way(size, kernel, arguments, way, taken, rng):
@@ -57,22 +62,25 @@ def test_the_shape_chooses_the_way(size, kernel, arguments, way, taken, rng):
 
 
 def test_integers_are_computed_by_the_definition(taken):
-    x = np.arange(12 * 65 * 3, dtype="int32").reshape(1, 12, 65, 3)
-    y = functional.correlate(x, np.ones((3, 3, 3, 1), "int32"))
+    x = np.arange(12 * 65 * 80, dtype="int32").reshape(1, 12, 65, 80)
+    y = functional.correlate(x, np.ones((3, 3, 80, 1), "int32"))
     assert taken == ["correlate_windows"]
     assert y.dtype == "int32"
     assert int(y[0, 0, 0, 0]) == x[0, :3, :3].sum()
 
 
-def gradients(x, kernel, **arguments):
-    x, kernel = tf.constant(x), tf.constant(kernel)
+def gradients(x, kernel, bias, **arguments):
+    """Outputs, and the gradients of all that goes in."""
+    inputs = [tf.convert_to_tensor(each) for each in (x, kernel, bias)]
     with tf.GradientTape() as tape:
-        tape.watch([x, kernel])
-        y = functional.correlate(x, kernel, **arguments)
-        # Weights that differ from output to output, the same in each type of number.
-        weights = tf.cast(tf.cos(tf.range(tf.size(y), dtype=tf.float32)), y.dtype)
-        loss = tf.reduce_sum(tf.reshape(weights, y.shape) * y)
-    return [np.asarray(y), *map(np.asarray, tape.gradient(loss, [x, kernel]))]
+        tape.watch(inputs)
+        x, kernel, bias = inputs
+        y = functional.correlate(x, kernel, bias=bias, **arguments)
+        # Weights that differ from output to output, the same in each type of number. Those of one
+        # channel, whose sum is the bias's gradient, do not cancel each other.
+        weights = tf.cast(1 + tf.cos(tf.range(tf.size(y), dtype=tf.float32)), y.dtype)
+        loss = tf.reduce_sum(tf.reshape(weights, tf.shape(y)) * y)
+    return [y, *tape.gradient(loss, inputs)]
 
 
 SHAPES = [
@@ -85,41 +93,35 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("way", "images", "kernel", "arguments"),
-    # By rows, the large ones would take gigabytes.
-    [(way, *shape) for way in WAYS for shape in SHAPES[: 2 if way == "rows" else None]],
-)
-def test_no_way_costs_accuracy(way, images, kernel, arguments, rng):
-    x = rng.normal(size=images).astype("float32")
-    kernel = rng.normal(size=kernel).astype("float32")
+@EACH_WAY
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize(("images", "kernel", "arguments"), SHAPES)
+def test_no_way_costs_accuracy(way, graph, images, kernel, arguments, rng):
+    inputs = [rng.normal(size=s).astype("float32") for s in (images, kernel, kernel[3:])]
+    truth = gradients(*(each.astype("float64") for each in inputs), **arguments)
     with forced(way):
-        actual = gradients(x, kernel, **arguments)
-    truth = gradients(x.astype("float64"), kernel.astype("float64"), **arguments)
+        actual = (tf.function(gradients) if graph else gradients)(*inputs, **arguments)
     for ours, exact in zip(actual, truth, strict=True):
         assert ours.dtype == "float32"
+        ours, exact = np.asarray(ours), np.asarray(exact)
         assert np.abs(ours - exact).max() < 2e-5 * np.abs(exact).max()
 
 
 @EACH_WAY
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_batch_of_unknown_size(way, jit_compile, rng):
-    x, kernel = rng.normal(size=(3, 9, 8, 2)), rng.normal(size=(3, 2, 2, 4))
-    expected = gradients(x, kernel, padding=1)
+    x, kernel, bias = (rng.normal(size=s) for s in ((3, 9, 8, 2), (3, 2, 2, 4), (4,)))
+    arguments = {"padding": 1, "strides": STRIDES[way]}
+    expected = gradients(x, kernel, bias, **arguments)
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, 9, 8, 2], "float64")], jit_compile=jit_compile
     )
     def run(images):
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            y = functional.correlate(images, kernel, padding=1)
-            weights = tf.cast(tf.cos(tf.range(tf.size(y), dtype=tf.float32)), y.dtype)
-            loss = tf.reduce_sum(tf.reshape(weights, tf.shape(y)) * y)
-        return y, tape.gradient(loss, images)
+        return gradients(images, kernel, bias, **arguments)
 
     with forced(way):
-        for actual, known in zip(run(x), expected[:2], strict=True):
+        for actual, known in zip(run(x), expected, strict=True):
             np.testing.assert_allclose(actual, known, rtol=1e-9, atol=1e-12)
 
 
@@ -133,7 +135,7 @@ def test_gradients_from_outside(way, inside, rng):
     )
 
     def total(x):
-        return tf.reduce_sum(functional.correlate(x, kernel) ** 2)
+        return tf.reduce_sum(functional.correlate(x, kernel, strides=STRIDES[way]) ** 2)
 
     run = {
         "function": tf.function(total),
@@ -167,13 +169,13 @@ def test_second_derivatives(way, rng):
             outer.watch([x, kernel])
             with tf.GradientTape() as inner:
                 inner.watch(x)
-                loss = tf.reduce_sum(tf.sin(correlate(x, kernel)))
+                loss = tf.reduce_sum(tf.sin(correlate(x, kernel, STRIDES[way])))
             penalty = tf.reduce_sum(inner.gradient(loss, x) ** 2)
         return outer.gradient(penalty, [x, kernel])
 
     with forced(way):
         actual = penalty_gradients(functional.correlate)
-    expected = penalty_gradients(lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "VALID"))
+    expected = penalty_gradients(lambda *arguments: tf.nn.conv2d(*arguments, "VALID"))
     for ours, theirs in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 

@@ -9,21 +9,23 @@ from cnn_tf import correlation, on_tensorflow
 
 # What a way is forced by: its share of the table in `correlation`.
 _SHIFTS = {
-    "_MOST_NUMBERS_IN_A_ROW": 0,
+    "_MOST_NUMBERS_IN_A_STRIP": 0,
     "_MOST_BYTES_IN_TILES": 0,
     "_MOST_PIXELS_AN_OUTPUT": float("inf"),
 }
 WAYS = {
-    "rows": {"_MOST_NUMBERS_IN_A_ROW": float("inf")},
+    "strips": {"_MOST_NUMBERS_IN_A_STRIP": float("inf")},
     "tiles": {
-        "_MOST_NUMBERS_IN_A_ROW": 0,
+        "_MOST_NUMBERS_IN_A_STRIP": 0,
         "_FEWEST_CHANNELS_IN_TILES": 1,
         "_MOST_PRODUCTS_IN_TILES": float("inf"),
     },
     "shifts": _SHIFTS,
     "shifts in pieces": _SHIFTS,
+    "gathers": _SHIFTS,
     "windows": _SHIFTS | {"_MOST_PIXELS_AN_OUTPUT": 0},
 }
+STRIDES = dict.fromkeys(WAYS, 1) | {"gathers": 2}  # what the way is there for
 EACH_WAY = pytest.mark.parametrize("way", WAYS)
 
 
