@@ -67,10 +67,13 @@ def compiled(
 
     @tf.custom_gradient
     def run(*tensors: tf.Tensor) -> tuple[tf.Tensor, object]:
+        y = _run(function, tensors, *settings)
+
         def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
+            upstream = tf.ensure_shape(upstream, y.shape)  # it may not know
             return _run(_gradients, (upstream, *tensors), function, *settings)
 
-        return _run(function, tensors, *settings), gradients
+        return y, gradients
 
     return run(*map(tf.identity, tensors))
 
@@ -121,8 +124,12 @@ def max_pool(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
     @tf.custom_gradient
     def pool(x: tf.Tensor) -> tuple[tf.Tensor, object]:
         y, first = _run(_first_maxima, (x,), size, strides)
-        settings = size, strides, tuple(x.shape[1:3])
-        return y, lambda upstream: _run(_to_cells, (upstream, first), *settings)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            upstream = tf.ensure_shape(upstream, y.shape)
+            return _run(_to_cells, (upstream, first), size, strides, tuple(x.shape[1:3]))
+
+        return y, gradient
 
     return pool(tf.identity(x))
 
@@ -132,10 +139,13 @@ def mean_pool(x: tf.Tensor, size: Span, strides: Span) -> tf.Tensor:
 
     @tf.custom_gradient
     def pool(x: tf.Tensor) -> tuple[tf.Tensor, object]:
-        settings = size, strides, tuple(x.shape[1:3])
-        return _run(_means, (x,), size, strides), lambda upstream: _run(
-            _to_all_cells, (upstream,), *settings
-        )
+        y = _run(_means, (x,), size, strides)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            upstream = tf.ensure_shape(upstream, y.shape)
+            return _run(_to_all_cells, (upstream,), size, strides, tuple(x.shape[1:3]))
+
+        return y, gradient
 
     return pool(tf.identity(x))
 
@@ -238,6 +248,7 @@ def correlate_shifted(
     @tf.custom_gradient
     def correlate_images(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, object]:
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            upstream = tf.ensure_shape(upstream, shape)  # it may not know
             flipped = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
             rest = [[k - 1 - n for n in cells] for k, cells in zip(window, sides, strict=True)]
             # In a graph one after the other, or memory holds the pieces of several at a time.
@@ -251,6 +262,7 @@ def correlate_shifted(
             return to_x, to_kernel
 
         y = _correlate(x, kernel, sides, dilation_rate)
+        shape = y.shape
         done = None if tf.executing_eagerly() else y  # eager, it would keep the outputs alive
         return y, gradient
 
@@ -287,6 +299,7 @@ def correlate_strided(
         y = tf.add_n([row @ matrix for row, matrix in zip(seen, matrices, strict=True)])
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            upstream = tf.ensure_shape(upstream, (None, out_h, out_w, filters))
             d = tf.reshape(upstream, (-1, filters))
             products = [tf.transpose(tf.matmul(d, row, transpose_a=True)) for row in seen]
             to_kernel = tf.reshape(tf.stack(products), kernel.shape)

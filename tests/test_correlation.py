@@ -157,6 +157,30 @@ def test_gradients_from_outside(way, inside, rng):
 
 
 @EACH_WAY
+def test_a_gradient_that_does_not_know_its_shape(way, rng):
+    x, kernel, bias = (tf.constant(rng.normal(size=s)) for s in ((2, 9, 8, 2), (3, 2, 2, 4), (4,)))
+
+    @tf.custom_gradient
+    def forget(y):
+        return y, lambda upstream: tf.compat.v1.placeholder_with_default(upstream, None)
+
+    def total(x, kernel, bias, last):
+        y = functional.correlate(x, kernel, strides=STRIDES[way], bias=bias)
+        return tf.reduce_sum(last(y) ** 2)
+
+    def run(last):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel, bias])
+            loss = total(x, kernel, bias, last)
+        return tape.gradient(loss, [x, kernel, bias])
+
+    with forced(way):
+        actual = tf.function(lambda: run(forget))()
+    for ours, exact in zip(actual, run(tf.identity), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=1e-9, atol=1e-9)
+
+
+@EACH_WAY
 def test_second_derivatives(way, rng):
     """A penalty on the gradient of the input, by our correlation and by TensorFlow's."""
     x, kernel = (

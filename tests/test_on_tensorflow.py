@@ -102,6 +102,19 @@ def test_pooling_in_a_branch(pool, rng):
 
 
 @EACH_POOL
+def test_a_gradient_of_pooling_that_does_not_know_its_shape(pool, rng):
+    x = rng.normal(size=(2, 9, 8, 2))
+
+    @tf.custom_gradient
+    def forget(y):
+        return y, lambda upstream: tf.compat.v1.placeholder_with_default(upstream, None)
+
+    run = tf.function(lambda x: outputs_and_gradient(lambda x: forget(pool(x, 3, 2)), x))
+    for ours, exact in zip(run(x), outputs_and_gradient(pool, x, 3, 2), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=1e-12)
+
+
+@EACH_POOL
 def test_second_derivatives_of_pooling(pool, rng):
     x = tf.constant(rng.normal(size=(2, 7, 6, 2)))
 
