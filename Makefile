@@ -26,8 +26,8 @@ OTHER := $(if $(filter 1,$(GPU)),cpu,gpu)
 PY := .venv/bin/python
 UV := .venv/bin/uv
 DENO := .venv/bin/deno
-# -T: of a failing cell, show the cell and its error.
-SPHINX := $(PY) -m sphinx -T -W --keep-going -n -c . -d _build/doctrees
+# -T: of a failing cell, show the cell and its error. -j: pages are executed two at a time (see conf.py).
+SPHINX := $(PY) -m sphinx -j 2 -T -W --keep-going -n -c . -d _build/doctrees
 .PHONY: book test serve check lock upgrade lock-check links bench install colab clean distclean help
 
 book: install

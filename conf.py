@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
 
 ROOT = Path(__file__).parent
@@ -140,3 +142,17 @@ if "GITHUB_REPOSITORY" in os.environ:
     }
     # A notebook installs the package of the same commit.
     notebooks_requirement = f"git+{_address}@{os.environ['GITHUB_SHA']}"
+
+# --- Two pages at a time --------------------------------------------------------------------------
+
+# `sphinx -j 2` gives each process half of the list. These come last: what is not executed, and the
+# two pages that take as long as all the others.
+_LAST = ["api", "bibliography", "glossary", "index", "lenet"]
+
+
+def _share_out(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    docnames.sort(key=lambda name: (_LAST.index(name) if name in _LAST else -1, name))
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("env-before-read-docs", _share_out)

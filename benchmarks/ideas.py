@@ -41,9 +41,7 @@ def shifts(x: tf.Tensor, kernel: tf.Tensor, padding: str = "valid") -> tf.Tensor
     return on_tensorflow.correlate_shifted(x, kernel, (sides, sides))
 
 
-def wide_strips(
-    x: tf.Tensor, kernel: tf.Tensor, outputs: int, padding: str = "valid"
-) -> tf.Tensor:
+def wide_strips(x: tf.Tensor, kernel: tf.Tensor, outputs: int, padding: str = "valid") -> tf.Tensor:
     """Strips of another width, up to whole rows."""
 
     def sizes(k_w: int, span: int, stride: int, out_w: int) -> tuple[int, int, int]:

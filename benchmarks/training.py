@@ -78,7 +78,7 @@ def by_torch(images: np.ndarray, labels: np.ndarray) -> Run:
 
 
 def lenet_epoch(rounds: int) -> Comparison:
-    """Compare ours with the same net of Keras's layers, fed by both, and with PyTorch's if there."""
+    """Compare ours with the same net of Keras's layers, fed by both, and with PyTorch's."""
     images, labels = cnn_tf.FashionMNIST().train
     rivals = {
         "cnn_tf.fit": by_ours(images, labels, cnn_tf.LeNet()),

@@ -19,8 +19,8 @@ Tensor = Any
 # Which way for which shape; the first that fits. `make bench` shows what comes of it.
 #
 #   image and kernel                                                way
-#   one group; what a strip sees of a row holds few numbers         correlate_strips
 #   one group, 1x1, strides of 1                                    correlate_pixels
+#   one group; what a strip sees of a row holds few numbers         correlate_strips
 #   one group, no dilation, TensorFlow, floats, and
 #     3x3, strides of 1, many channels, few enough products, no GPU correlate_tiles
 #     larger strides                                                on_tensorflow.correlate_strided
@@ -57,7 +57,9 @@ def correlate_zero_padded(
     """
     strides, dilation_rate = tuple(strides), tuple(dilation_rate)
     known = None not in x.shape[1:] and not any(map(is_symbolic, (*sides[0], *sides[1])))
-    if not known or groups > 1:
+    if groups == 1 and (*kernel.shape[:2], *strides) == (1, 1, 1, 1):
+        y = correlate_pixels(pad_zeros(x, sides), kernel)
+    elif not known or groups > 1:
         y = correlate_windows(pad_zeros(x, sides), kernel, strides, dilation_rate, groups)
     elif _suits_strips(x, kernel.shape, strides, sides, dilation_rate):
         return correlate_strips(x, kernel, sides, strides, dilation_rate, bias)
@@ -73,9 +75,7 @@ def _correlate_channels(
     sides: Sequence[Sequence[int]],
     dilation_rate: tuple[int, ...],
 ) -> Tensor:
-    """The ways whose products run over the channels of a pixel, or of a few."""
-    if strides == (1, 1) and tuple(kernel.shape[:2]) == (1, 1):
-        return correlate_pixels(pad_zeros(x, sides), kernel)
+    """The ways whose products run over the channels of a pixel, or of a few side by side."""
     floats = "float" in keras.backend.standardize_dtype(x.dtype)
     if computes_on_tensorflow(x) and floats:
         from cnn_tf import on_tensorflow
@@ -108,14 +108,14 @@ def _suits_strips(
 
 def _suits_tiles(x: Tensor, h: int, w: int, kernel_shape: Sequence[int]) -> bool:
     """Whether tiles are exact, fast and small for images of the padded size h, w."""
+    from cnn_tf import on_tensorflow
+
     k_h, k_w, channels, filters = kernel_shape
     if keras.backend.standardize_dtype(x.dtype) not in ("float32", "float64"):
         return False
     if (k_h, k_w) != (3, 3) or min(channels, filters) < _FEWEST_CHANNELS_IN_TILES:
         return False
     cells = (_TILE + 2) ** 2 * math.ceil((h - 2) / _TILE) * math.ceil((w - 2) / _TILE)
-    from cnn_tf import on_tensorflow
-
     if not on_tensorflow.on_cpu():
         return False  # where products are rounded, tiles would multiply the errors
     few = cells <= _MOST_PRODUCTS_IN_TILES * 9 * (h - 2) * (w - 2)

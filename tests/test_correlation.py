@@ -39,6 +39,7 @@ def taken(monkeypatch):
         ((9, 40, 17), (3, 2, 17, 2), {}, "correlate_shifted"),
         ((9, 40, 17), (3, 2, 17, 2), {"strides": 2}, "correlate_strided"),
         ((12, 65, 80), (1, 1, 80, 2), {"padding": 1}, "correlate_pixels"),
+        ((12, 65, 3), (1, 1, 3, 2), {}, "correlate_pixels"),
         ((12, 65, 80), (1, 1, 80, 2), {"strides": 2}, "correlate_strided"),
         (
             (12, 65, 80),
