@@ -58,8 +58,8 @@ def correlate_zero_padded(
     strides, dilation_rate = tuple(strides), tuple(dilation_rate)
     known = None not in x.shape[1:] and not any(map(is_symbolic, (*sides[0], *sides[1])))
     if groups == 1 and (*kernel.shape[:2], *strides) == (1, 1, 1, 1):
-        y = correlate_pixels(pad_zeros(x, sides), kernel)
-    elif not known or groups > 1:
+        return correlate_pixels(pad_zeros(x, sides), kernel, bias)
+    if not known or groups > 1:
         y = correlate_windows(pad_zeros(x, sides), kernel, strides, dilation_rate, groups)
     elif _suits_strips(x, kernel.shape, strides, sides, dilation_rate):
         return correlate_strips(x, kernel, sides, strides, dilation_rate, bias)
@@ -218,10 +218,12 @@ def _join_channels(y: Tensor, channels: int) -> Tensor:
     return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, shape[1], shape[3], channels))
 
 
-def correlate_pixels(x: Tensor, kernel: Tensor) -> Tensor:
+def correlate_pixels(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """A 1x1 kernel, with strides of 1, is a dense layer at every pixel."""
     shape = ops.shape(x)
     y = ops.matmul(ops.reshape(x, (-1, kernel.shape[2])), kernel[0, 0])
+    if bias is not None:  # TensorFlow adds it within the product, but not behind a change of shape
+        y = ops.add(y, bias)
     return ops.reshape(y, (*shape[:3], kernel.shape[3]))
 
 

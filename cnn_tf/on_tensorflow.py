@@ -325,40 +325,43 @@ def _image_gradient(
     """
     k_h, k_w, channels, filters = kernel.shape
     (s_h, s_w), (_, _, out_w, _) = strides, upstream.shape
-    (first_h, last_h), (first_w, last_w) = (
+    rows, columns = (
         (before // s, -(-(before + n) // s))
         for n, (before, _), s in zip(image, sides, strides, strict=True)
     )  # blocks that hold pixels of the image, and not only zeros
-    count_h, count_w = last_h - first_h, last_w - first_w
     matrices = tf.reshape(kernel, (k_h, k_w * channels, filters))
-    rows = []
-    for phase in range(s_h):
-        cells = range(phase, k_h, s_h)
-        if not cells:
-            shape = (tf.shape(upstream)[0], count_h, count_w, s_w * channels)
-            rows.append(tf.zeros(shape, upstream.dtype))
+    seen = []  # for each row of a block, what the windows that touch it give to the pixels they see
+    for cells in (range(row, k_h, s_h) for row in range(s_h)):
+        if not cells:  # a row that no window sees
+            shape = (tf.shape(upstream)[0], rows[1] - rows[0], out_w, k_w * channels)
+            seen.append(tf.ensure_shape(tf.zeros(shape, upstream.dtype), (None, *shape[1:])))
             continue
-        began = [
-            _region(upstream, (first_h - u // s_h, last_h - u // s_h), (0, out_w)) for u in cells
-        ]
+        began = [_region(upstream, tuple(n - u // s_h for n in rows), (0, out_w)) for u in cells]
         began = tf.reshape(tf.concat(began, axis=-1), (-1, len(cells) * filters))
         flipped = tf.concat([matrices[u] for u in cells], axis=1)
-        seen = tf.reshape(
-            tf.matmul(began, flipped, transpose_b=True), (-1, count_h, out_w, k_w * channels)
-        )
-        total = None
-        for q in range(-(-k_w // s_w)):
-            part = cut(seen, 3, channels * q * s_w, channels * min((q + 1) * s_w, k_w))
-            missing = s_w * channels - part.shape[-1]
-            if missing:
-                part = tf.pad(part, ((0, 0), (0, 0), (0, 0), (0, missing)))
-            part = _region(part, (0, count_h), (first_w - q, last_w - q))
+        products = tf.matmul(began, flipped, transpose_b=True)
+        seen.append(tf.reshape(products, (-1, rows[1] - rows[0], out_w, k_w * channels)))
+    top, left = sides[0][0] - rows[0] * s_h, sides[1][0] - columns[0] * s_w
+    corner = (top, top + image[0]), (left, left + image[1])
+    return compiled(_image_of_blocks, seen, channels, s_w, columns, corner)
+
+
+def _image_of_blocks(*arguments: Any) -> tf.Tensor:
+    """Add up what the windows of a row give to the same pixels, and put the blocks together."""
+    *seen, channels, stride, columns, corner = arguments
+    step, rows = stride * channels, []
+    for row in seen:
+        (_, count, _, width), total = row.shape, None
+        for q, start in enumerate(range(0, width, step)):
+            part = cut(row, 3, start, min(start + step, width))
+            if part.shape[3] < step:
+                part = tf.pad(part, ((0, 0), (0, 0), (0, 0), (0, step - part.shape[3])))
+            part = _region(part, (0, count), tuple(n - q for n in columns))
             total = part if total is None else total + part
         rows.append(total)
-    x = tf.stack(rows, axis=2) if s_h > 1 else rows[0]
-    x = tf.reshape(x, (-1, count_h * s_h, count_w * s_w, channels))
-    top, left = sides[0][0] - first_h * s_h, sides[1][0] - first_w * s_w
-    return _region(x, (top, top + image[0]), (left, left + image[1]))
+    x = tf.stack(rows, axis=2) if len(rows) > 1 else rows[0]
+    x = tf.reshape(x, (-1, count * len(rows), (columns[1] - columns[0]) * stride, channels))
+    return _region(x, *corner)
 
 
 def _padded(x: tf.Tensor, rows: Span, sides: Sides) -> tf.Tensor:
