@@ -185,12 +185,16 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Cross-correlate a batch, add the bias, apply the activation."""
-        outputs = self.convolution_op(inputs, self.kernel, self.bias if self.use_bias else None)
+        if type(self).convolution_op is not Conv2D.convolution_op:
+            return super().call(inputs)  # a subclass has arithmetic of its own
+        outputs = self._correlate(inputs, self.kernel, self.bias if self.use_bias else None)
         return outputs if self.activation is None else self.activation(outputs)
 
-    def convolution_op(self, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Cross-correlate the inputs with the kernel, and add the bias if there is one."""
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        """Cross-correlate the inputs with the kernel: for subclasses that change the kernel."""
+        return self._correlate(inputs, kernel, bias=None)
 
+    def _correlate(self, inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         def correlate_batch(x: Tensor) -> Tensor:
             return correlate(
                 x,

@@ -336,7 +336,8 @@ def _image_gradient(
             shape = (tf.shape(upstream)[0], rows[1] - rows[0], out_w, k_w * channels)
             seen.append(tf.ensure_shape(tf.zeros(shape, upstream.dtype), (None, *shape[1:])))
             continue
-        began = [_region(upstream, tuple(n - u // s_h for n in rows), (0, out_w)) for u in cells]
+        steps = [u // s_h for u in cells]
+        began = [_region(upstream, (rows[0] - q, rows[1] - q), (0, out_w)) for q in steps]
         began = tf.reshape(tf.concat(began, axis=-1), (-1, len(cells) * filters))
         flipped = tf.concat([matrices[u] for u in cells], axis=1)
         products = tf.matmul(began, flipped, transpose_b=True)
@@ -356,7 +357,7 @@ def _image_of_blocks(*arguments: Any) -> tf.Tensor:
             part = cut(row, 3, start, min(start + step, width))
             if part.shape[3] < step:
                 part = tf.pad(part, ((0, 0), (0, 0), (0, 0), (0, step - part.shape[3])))
-            part = _region(part, (0, count), tuple(n - q for n in columns))
+            part = _region(part, (0, count), (columns[0] - q, columns[1] - q))
             total = part if total is None else total + part
         rows.append(total)
     x = tf.stack(rows, axis=2) if len(rows) > 1 else rows[0]

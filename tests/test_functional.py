@@ -392,3 +392,12 @@ def test_a_nan_stays_in_its_own_windows_of_corr2d():
     X = np.ones((4, 6), "float32")
     X[0, 0] = np.nan
     assert np.isnan(np.asarray(corr2d(X, np.ones((2, 2), "float32")))).sum() == 1
+
+
+def test_a_bias_is_one_number_for_each_output_channel(rng):
+    x, kernel = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(3, 3, 3, 4))
+    bias = np.array([1.0, 2.0, 3.0, 4.0])
+    difference = functional.correlate(x, kernel, bias=bias) - functional.correlate(x, kernel)
+    np.testing.assert_allclose(difference, np.broadcast_to(bias, difference.shape), rtol=1e-9)
+    with pytest.raises(ValueError, match=r"of shape \(4,\)\. Received: bias\.shape=\(3,\)"):
+        functional.correlate(x, kernel, bias=bias[:3])

@@ -455,6 +455,25 @@ def test_an_exported_model_gives_the_same_numbers(tmp_path, images):
     np.testing.assert_allclose(loaded.serve(images), model(images), rtol=1e-5, atol=1e-6)
 
 
+def test_a_subclass_may_change_the_kernel(images):
+    """As in the docstring of Keras's `convolution_op`, with the bias that it knows nothing of."""
+
+    def standardized(parent):
+        class Standardized(parent):
+            def convolution_op(self, inputs, kernel):
+                mean, variance = keras.ops.moments(kernel, axes=[0, 1, 2], keepdims=True)
+                kernel = (kernel - mean) / keras.ops.sqrt(variance + 1e-10)
+                return super().convolution_op(inputs, kernel)
+
+        layer = Standardized(4, 3, padding="same", activation="relu", bias_initializer="ones")
+        layer.build(images.shape)
+        return layer
+
+    ours, theirs = standardized(Conv2D), standardized(keras.layers.Conv2D)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_allclose(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
+
+
 def test_weights_files_are_exchanged_with_keras(tmp_path, images):
     def model(layers):
         return keras.Sequential(
