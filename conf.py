@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-import jupyter_cache
+from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
@@ -153,7 +153,7 @@ _LAST = ["api", "bibliography", "glossary", "index", "lenet"]
 
 def _share_out(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     # Made here, for two processes that find no cache would both make it.
-    jupyter_cache.get_cache(app.config.nb_execution_cache_path).db.dispose()
+    get_cache(app.config.nb_execution_cache_path).db.dispose()
     docnames.sort(key=lambda name: (_LAST.index(name) if name in _LAST else -1, name))
 
 
