@@ -146,9 +146,9 @@ if "GITHUB_REPOSITORY" in os.environ:
 
 # --- Two pages at a time --------------------------------------------------------------------------
 
-# `sphinx -j 2` gives each process half of the list. These come last: what is not executed, and the
+# `sphinx -j 2` gives each process half of the list. These come last: what takes no time, and the
 # two pages that take as long as all the others.
-_LAST = ["api", "bibliography", "glossary", "index", "lenet"]
+_LAST = ["notation", "speed", "api", "bibliography", "glossary", "index", "lenet"]
 
 
 def _share_out(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:

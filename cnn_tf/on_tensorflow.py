@@ -344,7 +344,10 @@ def _image_gradient(
         seen.append(tf.reshape(products, (-1, rows[1] - rows[0], out_w, k_w * channels)))
     top, left = sides[0][0] - rows[0] * s_h, sides[1][0] - columns[0] * s_w
     corner = (top, top + image[0]), (left, left + image[1])
-    return compiled(_image_of_blocks, seen, channels, s_w, columns, corner)
+    settings = channels, s_w, columns, corner
+    if compiles(upstream):  # without a gradient of its own: a saved model keeps none of a gradient
+        return _run(_image_of_blocks, seen, *settings)
+    return _image_of_blocks(*seen, *settings)
 
 
 def _image_of_blocks(*arguments: Any) -> tf.Tensor:
