@@ -242,6 +242,14 @@ def correlate_strips(
     window sees lie side by side in one long vector, so that a single product does all. About half
     of the matrix is zeros. But a window of few channels is a short vector: products of these are
     slow, and to copy each pixel into k_h * k_w of them is slower still.
+
+    Args:
+        x: Images `(batch, h, w, c_i)`; all but the batch must be known.
+        kernel: `(k_h, k_w, c_i, c_o)`.
+        sides: Zeros to be added, ((top, bottom), (left, right)).
+        strides: Steps between windows.
+        dilation_rate: Distance between the cells of the window.
+        bias: `(c_o,)`, or `None`.
     """
     k_h, k_w, _, filters = kernel.shape
     h, w = (n + sum(cells) for n, cells in zip(x.shape[1:3], sides, strict=True))
