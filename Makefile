@@ -6,7 +6,7 @@
 PYTHON ?=
 # 1: NVIDIA's CUDA build of TensorFlow. 0: the small CPU build. Not given: whichever .venv holds already.
 GPU ?= $(if $(wildcard .venv/.installed-gpu),1,0)
-# More arguments for pytest and for the benchmarks: make test ARGS="-k lenet"
+# More arguments for pytest, benchmarks, experiments, shake: make test ARGS="-k lenet"
 ARGS ?=
 # Where `make serve` listens.
 PORT ?= 8000
@@ -28,7 +28,7 @@ UV := .venv/bin/uv
 DENO := .venv/bin/deno
 # -T: of a failing cell, show the cell and its error. -j: pages are executed two at a time (see conf.py).
 SPHINX := $(PY) -m sphinx -j 2 -T -W --keep-going -n -c . -d _build/doctrees
-.PHONY: book test serve check lock upgrade lock-check links bench install colab clean distclean help
+.PHONY: book test serve check lock upgrade lock-check links bench experiments shake install colab clean distclean help
 
 book: install
 	$(SPHINX) -b html book _build/html
@@ -38,7 +38,7 @@ book: install
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
 test: install
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 serve: book
 	@echo "The book is at http://localhost:$(PORT)/ (stop with Ctrl-C)"
@@ -57,6 +57,14 @@ check: install lock-check
 bench: install
 	$(PY) -m benchmarks $(ARGS)
 	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m benchmarks $(ARGS)
+
+# Trains what experiments/records lacks: hours, in pieces. It can be stopped at any moment.
+experiments: install
+	$(PY) -m experiments $(ARGS)
+
+# Executes the pages as other processors would, and lists the checks that fail.
+shake: install
+	$(PY) -m tools.shake $(ARGS)
 
 # Opens every link in the book.
 links: book
@@ -131,6 +139,8 @@ help:
 	@echo "make test       run the tests (ARGS=... for pytest)"
 	@echo "make check      style, types, spelling, lock files, links within the project"
 	@echo "make bench      compare speeds with Keras and with plain loops"
+	@echo "make experiments  train what the records lack (ARGS=\"ladder\"); can be stopped at any moment"
+	@echo "make shake      execute the pages with other roundings (ARGS=\"lenet --times 3\")"
 	@echo "make links      open every link in the book"
 	@echo "make install    only make .venv"
 	@echo "make colab      an environment with Colab's versions in .venv/colab, for the tests"

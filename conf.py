@@ -54,8 +54,8 @@ print(f"Fashion-MNIST: {_source.origin}, {_source.folder}")
 # For the kernels, which inherit them: TensorFlow's log is not part of a page.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-# Where fit(cache=True) keeps what several pages share; `make clean` deletes it.
-os.environ.setdefault("CNN_TF_CACHE", str(ROOT / "_build" / "trained"))
+# Where cnn_tf.recipes.read_record finds what `make experiments` has kept.
+os.environ["CNN_TF_RECORDS"] = str(ROOT / "experiments" / "records")
 
 
 def _execution_key() -> str:
@@ -65,6 +65,7 @@ def _execution_key() -> str:
         *(ROOT / "cnn_tf").rglob("*.py"),
         *(ROOT / "book").glob("*.npz"),
         *(ROOT / "benchmarks" / "results").glob("*.json"),
+        *(ROOT / "experiments" / "records").glob("*.json"),
     ]
     for path in sorted(read):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())

@@ -22,10 +22,11 @@ from cnn_tf.functional import (
     pool2d,
 )
 from cnn_tf.layers import AveragePooling2D, AvgPool2D, Conv2D, MaxPool2D, MaxPooling2D
-from cnn_tf.models import LeNet, layer_summary
+from cnn_tf.models import MLP, LeNet, layer_summary
 from cnn_tf.training import TrainingLog, fit
 
 __all__ = [
+    "MLP",
     "AveragePooling2D",
     "AvgPool2D",
     "Conv2D",

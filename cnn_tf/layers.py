@@ -390,3 +390,115 @@ class AveragePooling2D(_PoolingLayer, keras.layers.AveragePooling2D):
 
 MaxPool2D = MaxPooling2D
 AvgPool2D = AveragePooling2D
+
+
+@keras.saving.register_keras_serializable(package="cnn_tf")
+class LocallyConnected2D(keras.layers.Layer):
+    r"""Windows without weight sharing: what a convolution is before translation invariance.
+
+    $$Y_{n,i,j,d} = u_{i,j,d} + \sum_{a,b,c} V_{i,j,a,b,c,d}\, X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
+
+    Each place $(i, j)$ has a kernel and a bias of its own. It serves to measure what sharing
+    gains; Keras had a layer of this name until version 2.
+
+    Args:
+        filters: Output channels.
+        kernel_size: Height and width of the window, an int or a pair.
+        strides: Steps between windows, an int or a pair.
+        activation: Non-linearity after it, by name or as a function.
+        kernel_initializer: How the weights start. A rule that counts inputs, such as He's, counts
+            those of one window.
+
+    Shapes:
+        `(batch, h, w, c)` -> `(batch, out_h, out_w, filters)`; the kernel
+        `(k_h * k_w * c, out_h * out_w * filters)`. The size of the image must be known.
+
+    Returns:
+        The layer; called on a batch, a tensor.
+
+    Raises:
+        ValueError: An argument out of its range, an image of unknown size, or smaller than the
+            window.
+        TypeError: `filters` that are no integer.
+
+    Source:
+        LeCun (1989), *Generalization and network design strategies*, compares such a layer with
+        shared weights.
+
+    Example:
+        >>> import numpy as np
+        >>> from cnn_tf.layers import LocallyConnected2D
+        >>> layer = LocallyConnected2D(2, 3)
+        >>> tuple(layer(np.ones((1, 5, 4, 1), "float32")).shape), layer.count_params()
+        ((1, 3, 2, 2), 120)
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Size,
+        strides: Size = 1,
+        activation: Any = None,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_int(filters, "filters", minimum=1)
+        self.filters = int(filters)
+        self.kernel_size = standardize_pair(kernel_size, "kernel_size")
+        self.strides = standardize_pair(strides, "strides")
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def build(self, input_shape: Any) -> None:
+        """Make a kernel for each place."""
+        if None in input_shape[1:]:
+            raise ValueError(
+                f"Layer {self.name!r} needs to know the size of its images: it has a kernel "
+                f"for each place. Received: inputs of shape {tuple(input_shape)}."
+            )
+        out_h, out_w = self._places(input_shape)
+        (k_h, k_w), channels = self.kernel_size, input_shape[-1]
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(k_h * k_w * channels, out_h * out_w * self.filters),
+            initializer=self.kernel_initializer,
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(out_h, out_w, self.filters), initializer="zeros"
+        )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Multiply each window of a batch by its own kernel."""
+        (out_h, out_w), filters = self._places(inputs.shape), self.filters
+        (k_h, k_w), (s_h, s_w) = self.kernel_size, self.strides
+        rows = s_h * np.arange(out_h)[:, None] + np.arange(k_h)
+        columns = s_w * np.arange(out_w)[:, None] + np.arange(k_w)
+        x = ops.take(ops.take(inputs, columns, axis=2), rows, axis=1)
+        x = ops.transpose(x, (1, 3, 0, 2, 4, 5))  # (out_h, out_w, batch, k_h, k_w, c)
+        depth = self.kernel.shape[0]
+        x = ops.reshape(x, (out_h * out_w, -1, depth))
+        kernel = ops.reshape(self.kernel, (depth, out_h * out_w, filters))
+        y = ops.matmul(x, ops.transpose(kernel, (1, 0, 2)))  # (places, batch, filters)
+        y = ops.reshape(ops.transpose(y, (1, 0, 2)), (-1, out_h, out_w, filters))
+        return self.activation(y + self.bias)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of the output."""
+        return (input_shape[0], *self._places(input_shape), self.filters)
+
+    def _places(self, input_shape: Any) -> Any:
+        """Rows and columns of windows."""
+        return output_size(tuple(input_shape[1:3]), self.kernel_size, strides=self.strides)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make such a layer again."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "activation": keras.activations.serialize(self.activation),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

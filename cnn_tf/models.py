@@ -1,5 +1,7 @@
-"""LeNet, built from this package's layers, and a table of what flows through a model."""
+"""LeNet, a dense net to compare it with, and a table of what flows through a model."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -20,6 +22,7 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
     activation: Any = "sigmoid",
     pooling: str = "avg",
     kernel_initializer: Any = "glorot_uniform",
+    batch_normalization: bool = False,
     name: str = "lenet",
 ) -> keras.Sequential:
     """Build LeNet: two blocks of convolution and pooling, then three dense layers.
@@ -38,6 +41,8 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
         activation: Non-linearity after each hidden layer, by name or as a function.
         pooling: `"avg"` or `"max"`.
         kernel_initializer: How the weights start; Xavier's (Glorot's) uniform by default.
+        batch_normalization: Whether the sums of each hidden layer are normalised over the batch
+            before the activation.
         name: Name of the model.
 
     Shapes:
@@ -69,41 +74,120 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
             f"input_shape={input_shape}."
         )
 
-    for argument, sizes in (("filters", filters), ("units", units)):
-        if not isinstance(sizes, (tuple, list)):
-            raise TypeError(
-                f"`{argument}` must be a tuple of ints, one for each layer. Received: "
-                f"{argument}={sizes!r}. For a single layer write ({sizes!r},)."
-            )
+    _check_sizes("filters", filters)
+    _check_sizes("units", units)
 
     model = keras.Sequential([keras.Input(input_shape)], name=name)
     for block, channels in enumerate(filters):
-        model.add(
-            Conv2D(
-                channels,
-                kernel_size,
-                padding="same" if block == 0 else "valid",
-                activation=activation,
-                kernel_initializer=kernel_initializer,
-                data_format="channels_last",
-                name=f"conv{block + 1}",
-            )
+        conv = partial(
+            Conv2D,
+            channels,
+            kernel_size,
+            padding="same" if block == 0 else "valid",
+            kernel_initializer=kernel_initializer,
+            data_format="channels_last",
+            name=f"conv{block + 1}",
         )
+        _add_hidden(model, conv, activation, batch_normalization)
         model.add(POOLING[pooling](2, data_format="channels_last", name=f"pool{block + 1}"))
     model.add(keras.layers.Flatten(data_format="channels_last", name="flatten"))
-    for block, size in enumerate(units):
-        model.add(
-            keras.layers.Dense(
-                size,
-                activation=activation,
-                kernel_initializer=kernel_initializer,
-                name=f"dense{block + 1}",
-            )
+    _add_dense(model, units, num_classes, activation, kernel_initializer, batch_normalization)
+    return model
+
+
+def MLP(  # noqa: N802 - see LeNet
+    num_classes: int = 10,
+    *,
+    input_shape: tuple[int, ...] = (28, 28, 1),
+    units: tuple[int, ...] = (77,),
+    activation: Any = "sigmoid",
+    kernel_initializer: Any = "glorot_uniform",
+    batch_normalization: bool = False,
+    name: str = "mlp",
+) -> keras.Sequential:
+    """Build a multilayer perceptron: dense layers only, the yardstick for LeNet.
+
+    With its defaults it has about as many parameters as `LeNet()`. Without hidden layers,
+    `units=()`, it is softmax regression.
+
+    Args:
+        num_classes: Number of classes, the size of the output.
+        input_shape: Shape of an image, of which all numbers are put into one row.
+        units: Sizes of the hidden layers.
+        activation: Non-linearity after each hidden layer, by name or as a function.
+        kernel_initializer: How the weights start; Xavier's (Glorot's) uniform by default.
+        batch_normalization: Whether the sums of each hidden layer are normalised over the batch
+            before the activation.
+        name: Name of the model.
+
+    Shapes:
+        `(batch, 28, 28, 1)` -> `(batch, num_classes)`. The output holds logits, as LeNet's does.
+
+    Returns:
+        A `keras.Sequential`, built, not compiled. `fit` compiles and trains it.
+
+    Raises:
+        ValueError: A number out of its range.
+        TypeError: A number that is not an integer, `units` that are not a tuple.
+
+    Source:
+        Rumelhart, Hinton and Williams (1986), *Learning representations by back-propagating
+        errors*.
+
+    Example:
+        >>> from cnn_tf import MLP
+        >>> MLP().count_params(), MLP(units=()).count_params()
+        (61225, 7850)
+    """
+    check_int(num_classes, "num_classes", minimum=1)
+    _check_sizes("units", units)
+    model = keras.Sequential([keras.Input(input_shape)], name=name)
+    model.add(keras.layers.Flatten(name="flatten"))
+    _add_dense(model, units, num_classes, activation, kernel_initializer, batch_normalization)
+    return model
+
+
+def _check_sizes(argument: str, sizes: Any) -> None:
+    if not isinstance(sizes, (tuple, list)):
+        raise TypeError(
+            f"`{argument}` must be a tuple of ints, one for each layer. Received: "
+            f"{argument}={sizes!r}. For a single layer write ({sizes!r},)."
         )
+
+
+def _add_dense(
+    model: keras.Sequential,
+    units: tuple[int, ...],
+    num_classes: int,
+    activation: Any,
+    kernel_initializer: Any,
+    batch_normalization: bool,
+) -> None:
+    """Add the hidden dense layers and the logits."""
+    for block, size in enumerate(units):
+        name = f"dense{block + 1}"
+        dense = partial(keras.layers.Dense, size, kernel_initializer=kernel_initializer, name=name)
+        _add_hidden(model, dense, activation, batch_normalization)
     model.add(
         keras.layers.Dense(int(num_classes), kernel_initializer=kernel_initializer, name="logits")
     )
-    return model
+
+
+def _add_hidden(
+    model: keras.Sequential,
+    make: Callable[..., keras.layers.Layer],
+    activation: Any,
+    batch_normalization: bool,
+) -> None:
+    """Add a layer with its activation; in between, if wanted, the normalisation."""
+    if not batch_normalization:
+        model.add(make(activation=activation))
+    else:
+        layer = make(use_bias=False)  # the normalisation takes the mean away, and adds its own
+        model.add(layer)
+        # Half of what the running means hold is from the last seven batches: an epoch is enough.
+        model.add(keras.layers.BatchNormalization(momentum=0.9, name=f"{layer.name}_norm"))
+        model.add(keras.layers.Activation(activation, name=f"{layer.name}_activation"))
 
 
 class LayerRow(NamedTuple):

@@ -1,20 +1,15 @@
 """Training: one `fit` around Keras's own, with a seed, a progress display and a log to plot."""
 
-import hashlib
-import json
-import os
 import sys
 import time
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from cnn_tf.arguments import check_int
-from cnn_tf.data import keras_home
 from cnn_tf.plots import Figure, line_plot
 
 _Pair = tuple[np.ndarray, np.ndarray]  # images and labels
@@ -30,7 +25,6 @@ def fit(
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
-    cache: bool = False,
 ) -> "TrainingLog":
     r"""Train a classifier with Keras's `compile` and `fit`, by the recipe of the book.
 
@@ -59,11 +53,6 @@ def fit(
             model was compiled here and TensorFlow computes, since it runs so many without Python.
         verbose: Whether to show the progress: a live table in a notebook, Keras's bar in a
             terminal.
-        cache: Whether to keep the result on this disk, and to read it back when the very same
-            training is asked for again: the same model, first weights, data, recipe, package and
-            versions. Code of your own, such as a custom layer's or a loss's, is known by its name
-            only: after a change in it, train without. The result is kept in the folder that the
-            environment variable `CNN_TF_CACHE` names, or else with Keras's own models.
 
     Shapes:
         images `(n, h, w, c)` of floats, labels `(n,)` of integers.
@@ -72,8 +61,7 @@ def fit(
         A `TrainingLog`: Keras's History with the device, the seconds, and the curves.
 
     Raises:
-        ValueError: `epochs` or `batch_size` is not positive, there are no images, or there are
-            callbacks for a training that may be read back.
+        ValueError: `epochs` or `batch_size` is not positive, or there are no images.
         TypeError: `data` has no such sets, the images are integers, or a number is none.
 
     Source:
@@ -107,29 +95,12 @@ def fit(
     keras.utils.set_random_seed(seed)
     log = TrainingLog()
     shown = [NotebookProgress(log)] if _in_notebook() else []
-    kept = None
-    if cache:
-        if callbacks:
-            raise ValueError(
-                "fit expected no callbacks with cache=True: they would not be called when the "
-                f"training is read back. Received: {len(callbacks)} callbacks."
-            )
-        if not model.built:
-            model.build(images.shape)
-        model.optimizer.build(model.trainable_variables)
-        kept = _Kept(model, (images, labels, *validation), (epochs, batch_size, seed))
-        if kept.restore(log):
-            if verbose:
-                shown[0].show_finished(epochs) if shown else print(log)
-            return log
     model.fit(
         **_feed((images, labels), validation, batch_size),
         epochs=epochs,
         callbacks=[log, *(shown if verbose else []), *callbacks],
         verbose=0 if shown or not verbose else "auto",
     )
-    if kept:
-        kept.save(log)
     return log
 
 
@@ -159,7 +130,6 @@ class TrainingLog(keras.callbacks.History):
         epoch: The numbers of the epochs.
         device: Name of the device that ran.
         seconds: Duration of each epoch, its evaluation on the validation set included.
-        from_cache: Whether all this happened earlier and was read back.
 
     Source:
         `keras.callbacks.History`.
@@ -174,7 +144,6 @@ class TrainingLog(keras.callbacks.History):
         super().__init__()
         self.device = device_name()
         self.seconds: list[float] = []
-        self.from_cache = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock."""
@@ -219,7 +188,7 @@ class TrainingLog(keras.callbacks.History):
         last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in self.history.items())
         return (
             f"<TrainingLog: {len(self.seconds)} epochs in {sum(self.seconds):.1f} s "
-            f"on {self.device}{', earlier' if self.from_cache else ''}; {last}>"
+            f"on {self.device}; {last}>"
         )
 
 
@@ -265,14 +234,6 @@ class NotebookProgress(keras.callbacks.Callback):
         """Add a row."""
         self._show(len(self._log.seconds))
 
-    def show_finished(self, epochs: int) -> None:
-        """Show the table of a training that was read back."""
-        from IPython.display import display
-
-        self.set_params({"epochs": epochs})
-        self._done = epochs
-        display(self)
-
     def _show(self, done: float) -> None:
         self._done = done
         self._shown = time.perf_counter()
@@ -289,7 +250,6 @@ class NotebookProgress(keras.callbacks.Callback):
             for i, epoch in enumerate(log.epoch)
         )
         state = f"{len(log.seconds)} of {epochs} epochs on {log.device}, {sum(log.seconds):.0f} s"
-        state += ", earlier" if log.from_cache else ""
         bar = (
             f"<progress max='{epochs}' value='{self._done:.2f}' aria-label='{state}'></progress>"
             if self._done < epochs
@@ -302,69 +262,6 @@ class NotebookProgress(keras.callbacks.Callback):
 
     def __repr__(self) -> str:
         return repr(self._log)
-
-
-class _Kept:
-    """The place on the disk of one training's result, named by all that the result follows from."""
-
-    def __init__(
-        self, model: keras.Model, data: Sequence[np.ndarray], numbers: Sequence[int]
-    ) -> None:
-        self._model = model
-        digest = hashlib.sha256()
-        for path in sorted(Path(__file__).parent.rglob("*.py")):
-            digest.update(path.read_bytes())
-        for array in (*data, *self._state()):
-            digest.update(f"{array.dtype} {array.shape}".encode())
-            digest.update(array.tobytes())
-        recipe = {
-            "model": self._config(),
-            "numbers": list(numbers),
-            "versions": [sys.version, np.__version__, keras.__version__, keras.backend.backend()],
-        }
-        digest.update(json.dumps(recipe).encode())
-        folder = os.environ.get("CNN_TF_CACHE") or keras_home() / "models/cnn_tf"
-        self._path = Path(folder) / f"{digest.hexdigest()[:32]}.npz"
-
-    def restore(self, log: "TrainingLog") -> bool:
-        """Bring model and log into the state after the training, if it is there."""
-        if not self._path.is_file():
-            return False
-        with np.load(self._path) as kept:
-            for number, variable in enumerate(self._variables()):
-                variable.assign(kept[f"arr_{number}"])
-            for name, value in json.loads(str(kept["log"])).items():
-                setattr(log, name, value)
-        log.from_cache = True
-        log.set_model(self._model)
-        return True
-
-    def save(self, log: "TrainingLog") -> None:
-        """Keep the state of model and log: all of it, or nothing."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        told = {name: getattr(log, name) for name in ("history", "epoch", "device", "seconds")}
-        partial = self._path.with_suffix(f".{os.getpid()}")
-        with partial.open("wb") as file:
-            np.savez(file, *self._state(), log=json.dumps(told))
-        os.replace(partial, self._path)
-
-    def _variables(self) -> list[Any]:
-        """Weights, the random states of layers such as dropout, and the optimizer's variables."""
-        return [*self._model.variables, *self._model.optimizer.variables]
-
-    def _state(self) -> list[np.ndarray]:
-        return [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
-
-    def _config(self) -> str:
-        """Architecture, loss and optimizer, without the names that Keras counts up."""
-        model = self._model
-        config: str = json.dumps(
-            [keras.saving.serialize_keras_object(model), model.get_compile_config()], default=str
-        )
-        named = [*model._flatten_layers(), model.optimizer]
-        for number, name in enumerate(dict.fromkeys(each.name for each in named)):
-            config = config.replace(f'"{name}"', f'"#{number}"')
-        return config
 
 
 def _images_and_labels(data: Any, name: str) -> _Pair:

@@ -1,5 +1,6 @@
 """Settings that all tests share."""
 
+import fcntl
 import functools
 import http.server
 import importlib.util
@@ -43,12 +44,24 @@ def rng():
 
 
 @pytest.fixture(scope="session")
-def site():
-    """The site, built by the command of the README: a moment's work when nothing has changed."""
-    done = subprocess.run(
-        ["make", "book"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert done.returncode == 0, done.stdout
+def site(tmp_path_factory, worker_id):
+    """The site, built once by the command of the README, however many processes run the tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent  # of all processes of this run
+    built = shared / "site-is-built"
+    with (shared / "site-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            done = subprocess.run(
+                ["make", "book"],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            assert done.returncode == 0, done.stdout
+            built.touch()
     return ROOT / "_build" / "html"
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import cnn_tf
 from cnn_tf import AveragePooling2D, AvgPool2D, Conv2D, MaxPool2D, MaxPooling2D
 from cnn_tf.arguments import PADDING_MODES
+from cnn_tf.layers import LocallyConnected2D
 from tests import reference
 from tests.ways import EACH_WAY, forced
 
@@ -684,3 +685,59 @@ def test_an_input_of_unknown_rank_is_refused():
 def test_compute_output_shape_wants_a_batch(make):
     with pytest.raises(ValueError, match=r"Received: inputs of shape \(8, 8, 3\)"):
         make(cnn_tf).compute_output_shape((8, 8, 3))
+
+
+# --- Windows without sharing ----------------------------------------------------------------------
+
+
+def test_each_place_has_a_kernel_of_its_own():
+    # One row of three cells, windows of two: 1·1 + 2·10, then 2·100 + 3·1000; and the biases.
+    layer = LocallyConnected2D(1, (1, 2))
+    layer.build((None, 1, 3, 1))
+    layer.set_weights([np.array([[1, 100], [10, 1000]]), np.array([[[0.5], [0.25]]])])
+    y = layer(np.array([1, 2, 3], "float32").reshape(1, 1, 3, 1))
+    assert np.asarray(y).ravel().tolist() == [21.5, 3200.25]
+
+
+def test_with_equal_kernels_it_is_a_convolution(images):
+    shared = Conv2D(4, (2, 3), strides=(1, 2), activation="tanh")
+    expected = np.asarray(shared(images))
+    layer = LocallyConnected2D(4, (2, 3), strides=(1, 2), activation="tanh")
+    layer.build(images.shape)
+    kernel, _ = shared.get_weights()
+    places = expected.shape[1] * expected.shape[2]
+    kernels = np.repeat(kernel.reshape(-1, 1, 4), places, axis=1).reshape(-1, places * 4)
+    layer.set_weights([kernels, np.zeros((*expected.shape[1:3], 4))])
+    np.testing.assert_allclose(layer(images), expected, atol=1e-5)
+    assert layer.compute_output_shape(images.shape) == expected.shape
+
+
+def test_without_sharing_it_is_saved_and_loaded(images, tmp_path):
+    layer = LocallyConnected2D(2, 3, strides=2, activation="relu", kernel_initializer="he_uniform")
+    model = keras.Sequential([keras.Input(images.shape[1:]), layer])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images), model(images))
+    assert loaded.layers[0].get_config() == layer.get_config()
+
+
+def test_he_counts_the_inputs_of_one_window():
+    layer = LocallyConnected2D(50, 3, kernel_initializer="he_uniform")
+    layer.build((None, 8, 8, 4))
+    limit = np.sqrt(6 / (3 * 3 * 4))
+    assert 0.99 * limit < abs(np.asarray(layer.kernel)).max() <= limit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shape", "error", "words"),
+    [
+        ((0, 3), (1, 8, 8, 1), ValueError, "`filters` must be at least 1"),
+        ((2.5, 3), (1, 8, 8, 1), TypeError, "`filters` must be an integer"),
+        ((2, 3, 0), (1, 8, 8, 1), ValueError, "strides"),
+        ((2, 3), (None, None, 8, 1), ValueError, "needs to know the size of its images"),
+        ((2, 9), (1, 8, 8, 1), ValueError, "smaller window"),
+    ],
+)
+def test_without_sharing_refuses(arguments, shape, error, words):
+    with pytest.raises(error, match=words):
+        LocallyConnected2D(*arguments).build(shape)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_tf import AveragePooling2D, Conv2D, LeNet, MaxPooling2D, layer_summary
+from cnn_tf import MLP, AveragePooling2D, Conv2D, LeNet, MaxPooling2D, layer_summary
 
 SHAPES = [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (400,), (120,), (84,), (10,)]
 PARAMS = [156, 0, 2416, 0, 0, 48120, 10164, 850]  # 6 * (5*5 + 1), 16 * (5*5*6 + 1), ...
@@ -107,6 +107,41 @@ def test_lenet_takes_the_bytes_of_images_in_fit():
 def test_lenet_refuses(arguments, error, words):
     with pytest.raises(error, match=re.escape(words)):
         LeNet(**arguments)
+
+
+def test_batch_normalization_stands_between_a_layer_and_its_activation():
+    model = LeNet(activation="relu", batch_normalization=True)
+    names = [layer.name for layer in model.layers]
+    assert names[:4] == ["conv1", "conv1_norm", "conv1_activation", "pool1"]
+    assert names[-4:] == ["dense2", "dense2_norm", "dense2_activation", "logits"]
+    for name in ("conv1", "conv2", "dense1", "dense2"):
+        layer = model.get_layer(name)
+        assert layer.activation is keras.activations.linear
+        assert not layer.use_bias  # the normalisation would take it away
+        assert model.get_layer(f"{name}_activation").activation is keras.activations.relu
+    assert model.get_layer("logits").use_bias
+    # In place of each bias a mean, a variance, a scale and a shift.
+    assert model.count_params() == 61_706 + 3 * (6 + 16 + 120 + 84)
+
+
+def test_mlp_has_as_many_parameters_as_lenet():
+    assert abs(MLP().count_params() / LeNet().count_params() - 1) < 0.01
+    kinds = [type(layer).__name__ for layer in MLP().layers]
+    assert kinds == ["Flatten", "Dense", "Dense"]
+    assert MLP(units=()).count_params() == 784 * 10 + 10
+    assert MLP(3, units=(4, 5), batch_normalization=True).output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"num_classes": 0}, ValueError, "`num_classes` must be at least 1"),
+        ({"units": 84}, TypeError, "Received: units=84. For a single layer write (84,)"),
+    ],
+)
+def test_mlp_refuses(arguments, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        MLP(**arguments)
 
 
 # --- The summary ----------------------------------------------------------------------------------

@@ -9,10 +9,13 @@ folded answers, the numbers of figures and equations. Links lead to the site.
 from __future__ import annotations
 
 import base64
+import os
 import re
+import zlib
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 import nbformat
@@ -49,20 +52,33 @@ _INSTALL = """\
 # Where the package is missing, as in Colab, install it. TensorFlow and Keras stay as they are.
 import importlib.util
 import os
-import tempfile
 
 if importlib.util.find_spec("cnn_tf") is None:
     %pip install --quiet "{requirement}"
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without TensorFlow's log
-trained = tempfile.TemporaryDirectory()  # until the kernel stops
-os.environ.setdefault("CNN_TF_CACHE", trained.name)"""
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without TensorFlow's log"""
 
 _DEVICE = """\
 # What computes: a GPU where there is one (in Colab: Runtime, Change runtime type).
 from cnn_tf.training import device_name
 
 print(device_name())"""
+
+_RECORDS = """\
+# The records of trainings that this page reads, packed.
+import base64
+import os
+import tempfile
+import zlib
+from pathlib import Path
+
+packed = {packed}
+records = tempfile.TemporaryDirectory()  # until the kernel stops
+for name, text in packed.items():
+    content = zlib.decompress(base64.b64decode(text))
+    Path(records.name, name).write_bytes(content)
+os.environ["CNN_TF_RECORDS"] = records.name"""
+_READS_RECORD = re.compile(r"read_record\(\"([\w-]+)\"\)")
 
 
 class NotebookTranslator(MarkdownTranslator):
@@ -227,7 +243,7 @@ class NotebookBuilder(MarkdownBuilder):
         for suffix, solved in (("", True), ("-exercises", False)):
             cells = list(_cells(parts, page, solved))
             title = 1 + next(i for i, cell in enumerate(cells) if cell.source.startswith("# "))
-            cells[title:title] = self._first_cells(docname)
+            cells[title:title] = [*self._first_cells(docname), *_records(page)]
             _write(Path(self.outdir, f"{docname}{suffix}.ipynb"), cells)
 
     def finish(self) -> None:
@@ -247,6 +263,19 @@ class NotebookBuilder(MarkdownBuilder):
             new_code_cell(_INSTALL.format(requirement=source)),
             new_code_cell(_DEVICE),
         ]
+
+
+def _records(page: NotebookNode) -> list[NotebookNode]:
+    """Bring along the records that a page reads, for a notebook stands alone."""
+    names = sorted({name for cell in page.cells for name in _READS_RECORD.findall(cell.source)})
+    if not names:
+        return []
+    packed = {}
+    for name in names:
+        content = Path(os.environ["CNN_TF_RECORDS"], f"{name}.json").read_bytes()
+        packed[f"{name}.json"] = base64.b64encode(zlib.compress(content, 9)).decode()
+    hidden = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    return [new_code_cell(_RECORDS.format(packed=pformat(packed, width=100)), metadata=hidden)]
 
 
 def _sections(env: BuildEnvironment) -> list[str]:

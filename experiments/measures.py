@@ -1,0 +1,100 @@
+"""What is measured in a training besides Keras's metrics."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from cnn_tf.recipes import Recipe
+
+Figures = dict[str, Any]
+
+
+class Plateau(keras.callbacks.Callback):
+    """When does the loss leave what guessing gives, log 10, for one per cent less?
+
+    `fit` runs 20 steps at a time, and the loss that it reports is the mean since the epoch began.
+    From two reports the mean of the steps between them follows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_after: int | None = None
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Begin a new mean."""
+        self._epoch, self._done, self._sum = epoch, 0, 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Look at the steps since the last call."""
+        steps = self.params["steps"] or batch + 1
+        done = min(batch + 1, steps)  # Keras counts whole executions of several steps
+        total = float((logs or {})["loss"]) * done
+        mean = (total - self._sum) / (done - self._done)
+        self._done, self._sum = done, total
+        if self.left_after is None and mean < 0.99 * np.log(10):
+            self.left_after = self._epoch * steps + done
+
+    def figures(self, model: keras.Model, data: Any) -> Figures:
+        """Give the number of steps, or None if it is not over at the end."""
+        return {"plateau": self.left_after}
+
+
+class Test(keras.callbacks.Callback):
+    """What share of the test set is named rightly, at the end, and which pictures?"""
+
+    def figures(self, model: keras.Model, data: Any) -> Figures:
+        """Give the accuracy, and for each picture a bit, 1 where it is right, in hexadecimal."""
+        images, labels = data.test
+        right = _answers(model, images) == labels
+        return {"test_accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
+
+
+def _answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Name each image. Without `predict`, which would make a graph for every network."""
+    parts = np.array_split(images, max(len(images) // 1000, 1))
+    logits = [keras.ops.convert_to_numpy(model(part, training=False)) for part in parts]
+    return np.concatenate(logits).argmax(axis=1)
+
+
+Measure = Plateau | Test
+MEASURES: dict[str, Callable[[], Measure]] = {"plateau": Plateau, "test": Test}
+
+
+def probe(recipe: Recipe) -> list[float]:
+    """Describe what a recipe computes by some numbers that rounding and chance do not change.
+
+    Three steps are made on made-up pictures, from weights that follow from a seed; so few that
+    the rounding of another processor does not show. If the network, the optimizer or a layer's
+    arithmetic changes, the numbers do.
+
+    Returns:
+        For each trainable variable its length at the start, and that of its change.
+    """
+    images = np.random.default_rng(0).random((96, 28, 28, 1), "float32")
+    labels = np.arange(96) % 10
+    data = recipe.prepare(_Pictures((images, labels)))
+    keras.utils.set_random_seed(0)
+    model = recipe.build()
+    # As if there were 5,000 pictures, so that a schedule has begun after three steps.
+    model.compile(
+        recipe.build_optimizer(5000),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        run_eagerly=True,
+    )
+    before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    for step in range(3):
+        part = slice(32 * step, 32 * (step + 1))
+        model.train_on_batch(data.train[0][part], data.train[1][part])
+    after = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    lengths = [
+        [np.linalg.norm(a), np.linalg.norm(b - a)] for a, b in zip(before, after, strict=True)
+    ]
+    return [float(f"{length:.5g}") for length in np.ravel(lengths)]
+
+
+class _Pictures:
+    def __init__(self, train: tuple[np.ndarray, np.ndarray]) -> None:
+        self.train = train

@@ -1,0 +1,263 @@
+"""The experiments: their records are whole and of this code, and the runner loses nothing."""
+
+import datetime
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnn_tf import FashionMNIST
+from cnn_tf.recipes import Recipe
+from experiments import runner
+from experiments.declarations import EXPERIMENTS, Experiment
+from experiments.measures import Plateau, probe
+
+ROOT = Path(__file__).parent.parent
+AGAIN = "run: make experiments"
+
+# --- The records ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_record_holds_every_training_that_is_declared(name):
+    content = runner.load(name)
+    assert [str(task) for task in runner.missing(content)] == [], AGAIN
+    # Nothing else is in the file, and a runner would write it as it is.
+    path = runner.RECORDS / f"{name}.json"
+    assert json.loads(path.read_text("utf-8")) == content, AGAIN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_record_is_of_this_code(name):
+    assert runner.outdated(runner.load(name)) == [], f"the code computes something else; {AGAIN}"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_record_says_how_it_was_made(name):
+    content = runner.load(name)
+    for arm in content["arms"].values():
+        epochs = Recipe.from_declared(arm["recipe"]).epochs
+        for run in arm["runs"]:
+            assert {len(curve) for curve in run["history"].values()} == {epochs}
+            assert run["seconds"] > 0
+            assert run["device"]
+            made = content["made"][run["made"]]
+            assert {"date", "commit", "versions", "processor", "threads"} <= set(made)
+    assert (runner.RECORDS / f"{name}.json").stat().st_size < 250_000
+
+
+# One of them is repeated in each run of the tests, by the date; in the weekly run a long one.
+LONG = os.environ.get("CNN_TF_REPEAT") == "long"
+
+
+@pytest.mark.slow
+def test_one_training_repeated_lands_within_the_recorded_spread():
+    """The new one is one more draw: by Student's t, it lies as far out once in 100,000 draws.
+
+    On the processor of the record it is the very same training; on another one it is a new draw.
+    """
+    limit = 60
+    tasks = runner.recorded(lambda seconds: (seconds >= limit) if LONG else (seconds < limit))
+    today = datetime.datetime.now(datetime.UTC).date()
+    task = random.Random(today.toordinal()).choice(tasks)
+    arm = runner.load(task.experiment)["arms"][task.label]
+    ends = np.array([run["history"]["val_accuracy"][-1] for run in arm["runs"]])
+    new = runner.run(task)["history"]["val_accuracy"][-1]
+    print(f"{task}: {new}, recorded {ends}")
+    assert runner.chance(ends, new) > 1e-5, (str(task), new, ends)
+
+
+# --- The runner -----------------------------------------------------------------------------------
+
+TINY = Recipe("MLP", {"units": ()}, epochs=1, batch_size=1000)
+SET = {
+    "tiny": Experiment("Does it run?", {"one": TINY, "two": TINY}, ("plateau", "test"), (0, 1, 2))
+}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(runner, "EXPERIMENTS", SET)
+
+
+def trained(folder, name="tiny"):
+    """Label and seed of what a record holds, with what came of it."""
+    arms = json.loads((folder / f"{name}.json").read_text("utf-8"))["arms"]
+    return {
+        (label, run["seed"]): run["history"] for label, arm in arms.items() for run in arm["runs"]
+    }
+
+
+@pytest.mark.slow
+def test_trains_what_is_missing_and_nothing_else(tiny, tmp_path, monkeypatch, capsys):
+    assert runner.train_missing(["tiny"], 1, tmp_path) == []
+    first = trained(tmp_path)
+    assert set(first) == {(label, seed) for label in ("one", "two") for seed in (0, 1, 2)}
+    assert first["one", 0] == first["two", 0] != first["one", 1]
+    said = capsys.readouterr().out
+    assert "6 trainings, 1 at a time" in said
+    assert "6/6  tiny: two, seed 2: 0." in said
+    assert "about 0 min left" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.json"]  # nothing half-written
+
+    # Another recipe for one, one seed more for both.
+    recipes = {"one": TINY, "two": Recipe("MLP", {"units": ()}, epochs=1, batch_size=500)}
+    changed = Experiment("Does it run?", recipes, ("plateau", "test"), (0, 1, 2, 3))
+    monkeypatch.setattr(runner, "EXPERIMENTS", {"tiny": changed})
+    assert len(runner.missing(runner.load("tiny", tmp_path))) == 5
+    assert runner.train_missing(["tiny"], 1, tmp_path) == []
+    second = trained(tmp_path)
+    assert all(second["one", seed] == first["one", seed] for seed in (0, 1, 2))
+    assert second["two", 0] != first["two", 0]
+
+    # Other arithmetic, told by the probe.
+    path = tmp_path / "tiny.json"
+    content = json.loads(path.read_text("utf-8"))
+    content["arms"]["one"]["probe"][0] *= 1.01
+    path.write_text(json.dumps(content))
+    assert runner.outdated(runner.load("tiny", tmp_path)) == ["one"]
+    assert runner.train_missing(["tiny"], 1, tmp_path) == []
+    assert "one is out of date" in capsys.readouterr().out
+    assert runner.outdated(runner.load("tiny", tmp_path)) == []
+
+
+@pytest.mark.slow
+def test_a_training_without_numbers_stops_no_other(tmp_path, monkeypatch):
+    wild = Recipe(settings={"learning_rate": 1e30}, arguments={"activation": "relu"}, epochs=1)
+    both = Experiment("Does it run?", {"wild": wild, "tame": TINY}, seeds=(0,))
+    monkeypatch.setattr(runner, "EXPERIMENTS", {"both": both})
+    (told,) = runner.train_missing(["both"], 1, tmp_path)
+    assert "both: wild, seed 0: FloatingPointError: the loss became nan in epoch 1; try" in told
+    assert set(trained(tmp_path, "both")) == {("tame", 0)}
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from experiments import runner
+from tests.test_experiments import SET
+
+runner.EXPERIMENTS = SET
+sys.exit(len(runner.train_missing(["tiny"], 2, Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_loses_no_finished_training(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    kept, path = {}, tmp_path / "tiny.json"
+    for _ in range(2):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not (path.exists() and len(trained(tmp_path)) > len(kept)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        now = trained(tmp_path)  # which is whole
+        assert kept.items() <= now.items()
+        kept = now
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    now = trained(tmp_path)
+    assert kept.items() <= now.items()
+    assert len(now) == 6
+
+
+def test_an_unknown_name_is_refused_before_anything_else():
+    command = [sys.executable, "-m", "experiments", "latter"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"There is no experiment 'latter'. Declared: {', '.join(EXPERIMENTS)}." in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_training(tiny, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match=r"records cannot be written: .*nothing was trained"):
+        runner.train_missing(["tiny"], 1, tmp_path / "file" / "records")
+
+
+def test_a_damaged_record_is_not_written_over(tiny, tmp_path):
+    (tmp_path / "tiny.json").write_text('{"format": 1')
+    with pytest.raises(ValueError, match="is damaged"):
+        runner.train_missing(["tiny"], 1, tmp_path)
+    assert (tmp_path / "tiny.json").read_text() == '{"format": 1'
+
+
+def test_a_full_disk_leaves_the_old_record(tiny, tmp_path, monkeypatch):
+    content = runner.load("tiny", tmp_path)
+    runner.write(content, tmp_path)
+    before = (tmp_path / "tiny.json").read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        runner.write(content | {"question": "Another?"}, tmp_path)
+    assert (tmp_path / "tiny.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.json"]
+
+
+def test_two_runners_do_not_write_the_same_records(tmp_path):
+    with (
+        runner.alone(tmp_path),
+        pytest.raises(RuntimeError, match="Another runner is at work"),
+        runner.alone(tmp_path),
+    ):
+        pass
+    with runner.alone(tmp_path):  # and it is free again
+        pass
+
+
+# --- The measures ---------------------------------------------------------------------------------
+
+
+def test_the_plateau_ends_with_the_first_mean_of_steps_below():
+    plateau = Plateau()
+    plateau.set_params({"steps": 50})
+    means = [2.4, 2.3, 2.29, 2.27, 2.0, 1.0]  # of 20, 20 and 10 steps, in two epochs
+    for epoch in (0, 1):
+        plateau.on_epoch_begin(epoch)
+        total = 0.0
+        for mean, size, batch in zip(
+            means[3 * epoch : 3 * epoch + 3], (20, 20, 10), (19, 39, 59), strict=True
+        ):
+            total += mean * size
+            plateau.on_train_batch_end(batch, {"loss": total / min(batch + 1, 50)})
+    assert plateau.figures(None, None) == {"plateau": 70}  # log 10 is 2.3026, less 1 % 2.2796
+
+
+def test_a_probe_tells_other_arithmetic_from_the_same():
+    def far(one, other):
+        return not np.allclose(one, other, rtol=runner.TOLERANCE, atol=1e-7)
+
+    classic = probe(Recipe())
+    assert not far(classic, probe(Recipe()))
+    for other in (
+        Recipe(arguments={"pooling": "max"}),
+        Recipe(arguments={"activation": "centred_sigmoid"}),
+        Recipe(settings={"learning_rate": 0.101}),
+        Recipe(standardize=True),
+        Recipe(permute=True),
+    ):
+        assert far(classic, probe(other)), other
+
+
+def test_chance_is_that_of_students_t():
+    values = np.array([0.0, 1.0, 2.0])  # mean 1, deviation 1, two degrees of freedom
+    distance = 2 / np.sqrt(4 / 3)
+    expected = 1 - distance / np.sqrt(2 + distance**2)  # the distribution in closed form
+    assert runner.chance(values, 3.0) == pytest.approx(expected)
+    assert runner.chance(values, 1.0) == 1
+
+
+def test_the_data_of_the_records_is_the_full_set():
+    assert not FashionMNIST().source.is_sample
