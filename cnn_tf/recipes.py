@@ -438,7 +438,28 @@ def read_record(name: str, folder: str | os.PathLike[str] | None = None) -> Reco
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """Read a record's file, and refuse what is none of this version."""
+    """Read a record's file, and refuse what is none of this version.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it holds, as a dict.
+
+    Raises:
+        FileNotFoundError: There is no such file; the message lists the other records.
+        ValueError: The file is damaged, or from another version.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from cnn_tf.recipes import read_content
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "mine.json")
+        ...     _ = path.write_text('{"format": 1, "name": "mine", "question": "?", "arms": {}}')
+        ...     read_content(path)["name"]
+        'mine'
+    """
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:

@@ -1,6 +1,7 @@
 """What is measured in a training besides Keras's metrics."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -75,7 +76,7 @@ def probe(recipe: Recipe) -> list[float]:
     """
     images = np.random.default_rng(0).random((96, 28, 28, 1), "float32")
     labels = np.arange(96) % 10
-    data = recipe.prepare(_Pictures((images, labels)))
+    data = recipe.prepare(SimpleNamespace(train=(images, labels)))
     keras.utils.set_random_seed(0)
     model = recipe.build()
     # As if there were 5,000 pictures, so that a schedule has begun after three steps.
@@ -93,8 +94,3 @@ def probe(recipe: Recipe) -> list[float]:
         [np.linalg.norm(a), np.linalg.norm(b - a)] for a, b in zip(before, after, strict=True)
     ]
     return [float(f"{length:.5g}") for length in np.ravel(lengths)]
-
-
-class _Pictures:
-    def __init__(self, train: tuple[np.ndarray, np.ndarray]) -> None:
-        self.train = train

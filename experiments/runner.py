@@ -135,14 +135,13 @@ def _data() -> Any:
     return FashionMNIST()
 
 
-def run(task: Task, data: Any = None) -> Run:
+def run(task: Task) -> Run:
     """Do one training and describe it.
 
     Raises:
         FloatingPointError: The loss is no longer a number.
     """
-    recipe = task.recipe
-    data = _data() if data is None else data
+    recipe, data = task.recipe, _data()
     keras.backend.clear_session()
     numbers = probe(recipe)
     measures = [MEASURES[name]() for name in task.measures]

@@ -112,13 +112,11 @@ def test_search_finds_the_page(page, address):
 def test_lenet_page_reports_a_whole_training(site):
     html = (site / "lenet.html").read_text("utf-8")
     text = re.sub(r"<[^>]+>", " ", html)
-    accuracies = re.findall(r"(?:classic|better)\s+LeNet\s+(0\.\d+)", text)
-    assert len(accuracies) == 2, "the page states what both recipes reach on the test set"
+    for name in ("LeNet", "LeNet, better recipe"):  # what both recipes reach on the test set
+        assert re.search(rf"\n{name} +\d\d\.\d ± \d\.\d %   from ", text), name
     assert "10 of 10 epochs on" in text
     if os.environ.get("CNN_TF_CI"):
         assert "50,000 pictures" in text
-        assert 0.6 < float(accuracies[0]) < 0.8  # the classic recipe's 0.73, with room for noise
-        assert float(accuracies[1]) > 0.87
 
 
 def test_no_log_noise_in_the_pages(site):
