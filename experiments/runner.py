@@ -24,6 +24,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from scipy import stats
 
 from cnn_tf import FashionMNIST
+from cnn_tf.data import locate
 from cnn_tf.recipes import FORMAT, Recipe, read_content, train
 from experiments.declarations import EXPERIMENTS, Experiment
 from experiments.measures import MEASURES, probe
@@ -274,6 +275,11 @@ def train_missing(names: list[str], jobs: int, folder: Path = RECORDS) -> list[s
     """
     for name in names:
         declared(name)
+    if locate().is_sample:
+        raise ValueError(
+            "The records are of all 70,000 pictures of Fashion-MNIST. Found: only the sample. "
+            "Connect to the network, or set CNN_TF_DATA to a folder with the four files."
+        )
     with alone(folder):
         contents = {name: load(name, folder) for name in names}
         for content in contents.values():

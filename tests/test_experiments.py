@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from cnn_tf import FashionMNIST
+from cnn_tf.data import locate
 from cnn_tf.recipes import Recipe
 from experiments import runner
 from experiments.declarations import EXPERIMENTS, Experiment
@@ -21,6 +22,16 @@ from experiments.measures import Plateau, probe
 
 ROOT = Path(__file__).parent.parent
 AGAIN = "run: make experiments"
+
+
+@pytest.fixture
+def all_pictures():
+    """Skip where only the sample is there, or fail where the full data set is asked for."""
+    if locate().is_sample:
+        if os.environ.get("CNN_TF_CI"):
+            pytest.fail("only the sample of Fashion-MNIST is here, and CNN_TF_CI is set")
+        pytest.skip("only the sample of Fashion-MNIST is here")
+
 
 # --- The records ----------------------------------------------------------------------------------
 
@@ -59,7 +70,7 @@ LONG = os.environ.get("CNN_TF_REPEAT") == "long"
 
 
 @pytest.mark.slow
-def test_one_training_repeated_lands_within_the_recorded_spread():
+def test_one_training_repeated_lands_within_the_recorded_spread(all_pictures):
     """The new one is one more draw: by Student's t, it lies as far out once in 100,000 draws.
 
     On the processor of the record it is the very same training; on another one it is a new draw.
@@ -97,7 +108,7 @@ def trained(folder, name="tiny"):
 
 
 @pytest.mark.slow
-def test_trains_what_is_missing_and_nothing_else(tiny, tmp_path, monkeypatch, capsys):
+def test_trains_what_is_missing_and_nothing_else(all_pictures, tiny, tmp_path, monkeypatch, capsys):
     assert runner.train_missing(["tiny"], 1, tmp_path) == []
     first = trained(tmp_path)
     assert set(first) == {(label, seed) for label in ("one", "two") for seed in (0, 1, 2)}
@@ -130,7 +141,7 @@ def test_trains_what_is_missing_and_nothing_else(tiny, tmp_path, monkeypatch, ca
 
 
 @pytest.mark.slow
-def test_a_training_without_numbers_stops_no_other(tmp_path, monkeypatch):
+def test_a_training_without_numbers_stops_no_other(all_pictures, tmp_path, monkeypatch):
     wild = Recipe(settings={"learning_rate": 1e30}, arguments={"activation": "relu"}, epochs=1)
     both = Experiment("Does it run?", {"wild": wild, "tame": TINY}, seeds=(0,))
     monkeypatch.setattr(runner, "EXPERIMENTS", {"both": both})
@@ -151,7 +162,7 @@ sys.exit(len(runner.train_missing(["tiny"], 2, Path(sys.argv[1]))))
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_it_loses_no_finished_training(tmp_path):
+def test_killed_again_and_again_it_loses_no_finished_training(all_pictures, tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     kept, path = {}, tmp_path / "tiny.json"
     for _ in range(2):
@@ -178,13 +189,13 @@ def test_an_unknown_name_is_refused_before_anything_else():
     assert f"There is no experiment 'latter'. Declared: {', '.join(EXPERIMENTS)}." in done.stderr
 
 
-def test_a_folder_that_cannot_be_written_is_named_before_the_training(tiny, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named_before_the_training(all_pictures, tiny, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=r"records cannot be written: .*nothing was trained"):
         runner.train_missing(["tiny"], 1, tmp_path / "file" / "records")
 
 
-def test_a_damaged_record_is_not_written_over(tiny, tmp_path):
+def test_a_damaged_record_is_not_written_over(all_pictures, tiny, tmp_path):
     (tmp_path / "tiny.json").write_text('{"format": 1')
     with pytest.raises(ValueError, match="is damaged"):
         runner.train_missing(["tiny"], 1, tmp_path)
@@ -259,5 +270,9 @@ def test_chance_is_that_of_students_t():
     assert runner.chance(values, 1.0) == 1
 
 
-def test_the_data_of_the_records_is_the_full_set():
-    assert not FashionMNIST().source.is_sample
+def test_the_sample_is_no_data_for_records(tiny, tmp_path, monkeypatch):
+    sample = SimpleNamespace(is_sample=True)
+    monkeypatch.setattr(runner, "locate", lambda: sample)
+    with pytest.raises(ValueError, match="Found: only the sample"):
+        runner.train_missing(["tiny"], 1, tmp_path)
+    assert list(tmp_path.iterdir()) == []
