@@ -106,8 +106,9 @@ class Recipe:
         permute: Whether one fixed permutation is applied to the pixels of every image.
 
     Raises:
-        ValueError: There is no such model or optimizer, or a number is out of its range.
-        TypeError: A number that is none.
+        ValueError: There is no such model, or a number is out of its range. Of an optimizer that
+            does not exist, Keras says so in `build_optimizer`.
+        TypeError: `epochs` or `batch_size` is no integer.
 
     Source:
         The book's page on LeNet derives the classic recipe and what repairs it.
