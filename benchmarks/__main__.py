@@ -25,8 +25,9 @@ import numpy as np
 import tensorflow as tf
 
 import cnn_tf
-from benchmarks import growth, ideas, layers, memory, training
+from benchmarks import costs, growth, ideas, layers, memory, training
 from benchmarks.measure import Comparison, Run, compare
+from experiments import runner
 
 LIBRARY = "eigen" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "onednn"
 FEWEST_ROUNDS = 20  # results of fewer are printed, and not kept
@@ -167,6 +168,11 @@ def main() -> None:
                 keep(comparison)
         for comparison in ideas.run_all(rounds, wanted):
             keep(comparison)
+        if wanted("cost of a layer"):
+            content = costs.record(rounds)
+            print(f"\n{costs.NAME}: {content['question']}")
+            if record:
+                runner.write(content)
         for series in growth.run_all(rounds, wanted):
             print(f"\nGrowth with {series.name}: {list(series.values)}")
             for what, exponent in growth.THEORY[series.name].items():

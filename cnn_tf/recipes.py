@@ -5,8 +5,10 @@ rounding. So one training says little. A record holds several of each recipe, ma
 size; `read_record` reads it, and `train` repeats any of them.
 """
 
+import functools
 import json
 import math
+import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -72,16 +74,18 @@ def stack(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> keras.Sequential:
         >>> stack([("Conv2D", {"filters": 4, "kernel_size": 3}), ("Flatten", {})]).output_shape
         (None, 2704)
     """
-    made = [keras.Input((28, 28, 1))]
-    for name, arguments in layers:
-        kind = getattr(cnn_tf.layers, name, None) or getattr(keras.layers, name, None)
-        if kind is None:
-            raise ValueError(
-                f"Neither cnn_tf.layers nor keras.layers has a layer {name!r}. Received: {name!r} "
-                f"with {dict(arguments)}."
-            )
-        made.append(kind(**arguments))
-    return keras.Sequential(made)
+    return keras.Sequential([keras.Input((28, 28, 1)), *map(_layer, layers)])
+
+
+def _layer(described: tuple[str, Mapping[str, Any]]) -> keras.layers.Layer:
+    name, arguments = described
+    kind = getattr(cnn_tf.layers, name, None) or getattr(keras.layers, name, None)
+    if kind is None:
+        raise ValueError(
+            f"Neither cnn_tf.layers nor keras.layers has a layer {name!r}. Received: {name!r} "
+            f"with {dict(arguments)}."
+        )
+    return kind(**arguments)
 
 
 MODELS: dict[str, Callable[..., keras.Model]] = {"LeNet": LeNet, "MLP": MLP, "stack": stack}
@@ -104,11 +108,14 @@ class Recipe:
         standardize: Whether the mean of all pixels of the training set is taken away from each
             pixel, and the rest divided by their standard deviation.
         permute: Whether one fixed permutation is applied to the pixels of every image.
+        augment: Layers that change the images in training, and in training only, such as Keras's
+            `RandomFlip`; pairs of a name and arguments, as for `stack`.
+        label_smoothing: The share of each label that is spread evenly over all classes.
 
     Raises:
         ValueError: There is no such model, or a number is out of its range. Of an optimizer that
             does not exist, Keras says so in `build_optimizer`.
-        TypeError: `epochs` or `batch_size` is no integer.
+        TypeError: `epochs` or `batch_size` is no integer, `warm_up` or `label_smoothing` no number.
 
     Source:
         The book's page on LeNet derives the classic recipe and what repairs it.
@@ -129,6 +136,8 @@ class Recipe:
     batch_size: int = 128
     standardize: bool = False
     permute: bool = False
+    augment: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    label_smoothing: float = 0
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -137,10 +146,20 @@ class Recipe:
             )
         for name in ("epochs", "batch_size"):
             check_int(getattr(self, name), name, minimum=1)
+        for name in ("warm_up", "label_smoothing"):
+            if not isinstance(getattr(self, name), numbers.Real):
+                raise TypeError(
+                    f"`{name}` must be a number. Received: {name}={getattr(self, name)!r}."
+                )
         if not 0 <= self.warm_up < self.epochs:
             raise ValueError(
                 f"`warm_up` must be at least 0 and less than the {self.epochs} epochs. Received: "
                 f"warm_up={self.warm_up!r}."
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                "`label_smoothing` must be at least 0 and less than 1. Received: "
+                f"label_smoothing={self.label_smoothing!r}."
             )
 
     @classmethod
@@ -175,6 +194,21 @@ class Recipe:
         if arguments.get("activation") in ACTIVATIONS:
             arguments["activation"] = ACTIVATIONS[arguments["activation"]]
         return MODELS[self.model](**arguments)
+
+    def build_loss(self) -> Callable[[Any, Any], Any]:
+        """Make the loss of integer labels and logits: the cross-entropy."""
+        if not self.label_smoothing:
+            return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+        def smoothed_crossentropy(labels: Any, logits: Any) -> Any:
+            return keras.losses.categorical_crossentropy(
+                keras.ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype),
+                logits,
+                from_logits=True,
+                label_smoothing=self.label_smoothing,
+            )
+
+        return smoothed_crossentropy
 
     def build_optimizer(self, images: int) -> keras.optimizers.Optimizer:
         """Make the optimizer for a training set of so many images."""
@@ -268,12 +302,17 @@ def train(
     prepared = recipe.prepare(data)
     keras.utils.set_random_seed(seed)
     model = recipe.build()
+    trained = model
+    if recipe.augment:
+        layers = [keras.Input(model.input_shape[1:]), *map(_layer, recipe.augment), model]
+        trained = keras.Sequential(layers)
     log = fit(
-        model,
+        trained,
         prepared,
         recipe.epochs,
         batch_size=recipe.batch_size,
         optimizer=recipe.build_optimizer(len(prepared.train[1])),
+        loss=recipe.build_loss(),
         seed=seed,
         callbacks=callbacks,
         verbose=verbose,
@@ -290,7 +329,7 @@ class Record:
     Attributes:
         name: The experiment's name.
         question: What it is to answer.
-        recipes: Each `Recipe` by its name.
+        recipes: Each `Recipe` by its name, where the trainings are by recipes.
 
     Example:
         >>> from cnn_tf.recipes import Record
@@ -305,9 +344,11 @@ class Record:
         self._arms = content["arms"]
         self.name: str = content["name"]
         self.question: str = content["question"]
-        self.recipes = {
-            name: Recipe.from_declared(arm["recipe"]) for name, arm in self._arms.items()
-        }
+
+    @functools.cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """Each recipe by its name."""
+        return {name: Recipe.from_declared(arm["recipe"]) for name, arm in self._arms.items()}
 
     def curves(self, recipe: str, metric: str = "val_accuracy") -> np.ndarray:
         """Give a metric after each epoch.
@@ -398,13 +439,16 @@ class Record:
 
     def __repr__(self) -> str:
         lines = [f"{self.name}: {self.question}"]
-        width = max(map(len, self.recipes))
-        for name in self.recipes:
-            ends = 100 * self.values(name)
-            lines.append(
-                f"{name:{width}}  {ends.mean():5.1f} % ± {ends.std(ddof=1):4.1f}"
-                f"   {len(ends)} trainings from {ends.min():.1f} to {ends.max():.1f}"
-            )
+        width = max(map(len, self._arms))
+        for name, arm in self._arms.items():
+            told = f"{len(arm['runs'])} runs"
+            if all("val_accuracy" in run["history"] for run in arm["runs"]):
+                ends = 100 * self.values(name)
+                told = (
+                    f"{ends.mean():5.1f} % ± {ends.std(ddof=1):4.1f}"
+                    f"   {told} from {ends.min():.1f} to {ends.max():.1f}"
+                )
+            lines.append(f"{name:{width}}  {told}")
         return "\n".join(lines)
 
 

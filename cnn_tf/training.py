@@ -22,6 +22,7 @@ def fit(
     *,
     batch_size: int = 128,
     optimizer: Any = None,
+    loss: Any = None,
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
@@ -35,8 +36,8 @@ def fit(
     $$w \leftarrow w + \frac{\eta}{n} \sum_{i=1}^{n} \nabla_w \log p_w(y_i \mid x_i)$$
 
     A model that is compiled already keeps its own loss, optimizer and metrics, unless an optimizer
-    is given here; so a second call goes on where the first one stopped. A GPU is used when there
-    is one. The test set is never looked at.
+    or a loss is given here; so a second call goes on where the first one stopped. A GPU is used
+    when there is one. The test set is never looked at.
 
     Args:
         model: A Keras model. Its output is taken for logits, or for probabilities when its last
@@ -46,6 +47,7 @@ def fit(
         epochs: Passes over the training set.
         batch_size: Images in a step.
         optimizer: A Keras optimizer or its name; `None` means `keras.optimizers.SGD(0.1)`.
+        loss: A Keras loss of labels and outputs, or its name; `None` means the cross-entropy.
         seed: Seed of Python, NumPy and the back end, set before training: the order of the
             batches follows from it. The model's first weights were drawn before; set
             `keras.utils.set_random_seed` before you make the model to repeat them too.
@@ -82,12 +84,13 @@ def fit(
     images, labels = _images_and_labels(data, "train")
     validation = _images_and_labels(data, "validation")
 
-    if optimizer is not None or not model.compiled:
+    if optimizer is not None or loss is not None or not model.compiled:
+        if loss is None:
+            logits = not _ends_in_softmax(model)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
         model.compile(
             optimizer=keras.optimizers.SGD(0.1) if optimizer is None else optimizer,
-            loss=keras.losses.SparseCategoricalCrossentropy(
-                from_logits=not _ends_in_softmax(model)
-            ),
+            loss=loss,
             metrics=["accuracy"],
             # With JAX it gains nothing, and PyTorch refuses it.
             steps_per_execution=20 if keras.backend.backend() == "tensorflow" else 1,

@@ -1,5 +1,6 @@
 """What is measured in a training besides Keras's metrics."""
 
+import functools
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 
 from cnn_tf.recipes import Recipe
+from experiments.atoms import Detector
 
 Figures = dict[str, Any]
 
@@ -53,6 +55,39 @@ class Test(keras.callbacks.Callback):
         return {"test_accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
 
 
+class Shift(keras.callbacks.Callback):
+    """What becomes of the answers when the validation pictures are moved by some pixels?
+
+    They are moved right, left, down and up. What enters is black, as the border of nearly all
+    pictures is.
+    """
+
+    PIXELS = (0, 1, 2, 3, 4)
+
+    def figures(self, model: keras.Model, data: Any) -> Figures:
+        """Give, for each distance, two shares, each the mean over the four directions.
+
+        `shift_accuracy` is the share of moved pictures that are named rightly, `shift_agreement`
+        the share that are named as the picture was before it moved.
+        """
+        images, labels = data.validation
+        before = _answers(model, images)
+        accuracy, agreement = [], []
+        for pixels in self.PIXELS:
+            moved = [_answers(model, each) for each in _moved(images, pixels)]
+            accuracy.append(float(np.mean([answers == labels for answers in moved])))
+            agreement.append(float(np.mean([answers == before for answers in moved])))
+        return {"shift_accuracy": accuracy, "shift_agreement": agreement}
+
+
+def _moved(images: np.ndarray, pixels: int) -> list[np.ndarray]:
+    """Move images right, left, down and up."""
+    height, width = images.shape[1:3]
+    wide = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
+    corners = [(pixels, 0), (pixels, 2 * pixels), (0, pixels), (2 * pixels, pixels)]
+    return [wide[:, top : top + height, left : left + width] for top, left in corners]
+
+
 def _answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Name each image. Without `predict`, which would make a graph for every network."""
     parts = np.array_split(images, max(len(images) // 1000, 1))
@@ -60,10 +95,11 @@ def _answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return np.concatenate(logits).argmax(axis=1)
 
 
-Measure = Plateau | Test
-MEASURES: dict[str, Callable[[], Measure]] = {"plateau": Plateau, "test": Test}
+Measure = Plateau | Shift | Test
+MEASURES: dict[str, Callable[[], Measure]] = {"plateau": Plateau, "shift": Shift, "test": Test}
 
 
+@functools.singledispatch
 def probe(recipe: Recipe) -> list[float]:
     """Describe what a recipe computes by some numbers that rounding and chance do not change.
 
@@ -82,7 +118,7 @@ def probe(recipe: Recipe) -> list[float]:
     # As if there were 5,000 pictures, so that a schedule has begun after three steps.
     model.compile(
         recipe.build_optimizer(5000),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        recipe.build_loss(),
         run_eagerly=True,
     )
     before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
@@ -94,3 +130,8 @@ def probe(recipe: Recipe) -> list[float]:
         [np.linalg.norm(a), np.linalg.norm(b - a)] for a, b in zip(before, after, strict=True)
     ]
     return [float(f"{length:.5g}") for length in np.ravel(lengths)]
+
+
+@probe.register
+def _(recipe: Detector) -> list[float]:
+    return recipe.probe()

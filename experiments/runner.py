@@ -26,6 +26,7 @@ from scipy import stats
 from cnn_tf import FashionMNIST
 from cnn_tf.data import locate
 from cnn_tf.recipes import FORMAT, Recipe, read_content, train
+from experiments.atoms import Detector
 from experiments.declarations import EXPERIMENTS, Experiment
 from experiments.measures import MEASURES, probe
 
@@ -44,7 +45,7 @@ class Task:
 
     experiment: str
     label: str
-    recipe: Recipe
+    recipe: Recipe | Detector
     measures: tuple[str, ...]
     seed: int
 
@@ -95,9 +96,10 @@ def missing(content: Content) -> list[Task]:
 def outdated(content: Content) -> list[str]:
     """Name the recipes whose trainings were made by code that computed something else."""
     changed = []
-    for label, arm in content["arms"].items():
+    for label, recipe in declared(content["name"]).recipes.items():
+        arm = content["arms"][label]
         if arm["runs"]:
-            now = probe(Recipe.from_declared(arm["recipe"]))
+            now = probe(recipe)
             same = len(now) == len(arm["probe"]) and np.allclose(
                 now, arm["probe"], rtol=TOLERANCE, atol=1e-7
             )
@@ -142,9 +144,14 @@ def run(task: Task) -> Run:
     Raises:
         FloatingPointError: The loss is no longer a number.
     """
-    recipe, data = task.recipe, _data()
     keras.backend.clear_session()
-    numbers = probe(recipe)
+    return carry_out(task.recipe, task) | {"probe": probe(task.recipe)}
+
+
+@functools.singledispatch
+def carry_out(recipe: Recipe, task: Task) -> Run:
+    """Train by a recipe, and measure."""
+    data = _data()
     measures = [MEASURES[name]() for name in task.measures]
     stop = keras.callbacks.TerminateOnNaN()
     started = time.perf_counter()
@@ -167,9 +174,13 @@ def run(task: Task) -> Run:
         "history": history,
         "figures": figures,
         "seconds": round(seconds, 1),
-        "probe": numbers,
         "device": log.device,
     }
+
+
+@carry_out.register
+def _(recipe: Detector, task: Task) -> Run:
+    return recipe.run(task.seed)
 
 
 def machine() -> dict[str, Any]:
@@ -184,6 +195,7 @@ def machine() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **versions},
         "processor": _processor(),
         "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0",
     }
 
 
@@ -297,7 +309,7 @@ def train_missing(names: list[str], jobs: int, folder: Path = RECORDS) -> list[s
                 failed.append(f"{task}: {error}")
                 told = error
             else:
-                told = f"{result['history']['val_accuracy'][-1]:.3f} in {result['seconds']:.0f} s"
+                told = f"{outcome(result):.3f} in {result['seconds']:.0f} s"
                 add(contents[task.experiment], task, result, made)
                 write(contents[task.experiment], folder)
             spent = time.perf_counter() - began
@@ -334,15 +346,22 @@ def chance(values: np.ndarray, new: float) -> float:
     return float(2 * stats.t.sf(distance, n - 1))
 
 
+def outcome(result: Run) -> float:
+    """Give the one number that tells best how a training went: an accuracy, or a mean of F1."""
+    if "val_accuracy" in result["history"]:
+        return float(result["history"]["val_accuracy"][-1])
+    return float(np.mean(result["figures"]["f1"]))
+
+
 def recorded(wanted: Callable[[float], bool], folder: Path = RECORDS) -> list[Task]:
     """List the recorded trainings whose duration in seconds is wanted."""
     tasks = []
-    for name in EXPERIMENTS:
-        for label, arm in load(name, folder)["arms"].items():
-            recipe, measures = Recipe.from_declared(arm["recipe"]), tuple(arm["measures"])
+    for name, experiment in EXPERIMENTS.items():
+        arms = load(name, folder)["arms"]
+        for label, recipe in experiment.recipes.items():
             tasks += [
-                Task(name, label, recipe, measures, run["seed"])
-                for run in arm["runs"]
+                Task(name, label, recipe, experiment.measures, run["seed"])
+                for run in arms[label]["runs"]
                 if wanted(run["seconds"])
             ]
     return tasks

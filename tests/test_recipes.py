@@ -71,11 +71,12 @@ def test_standardised_pictures_have_mean_0_and_variance_1(data):
 
 
 def test_one_permutation_is_applied_to_all_pictures(data):
+    data.train[0][0] = np.arange(784).reshape(28, 28, 1)  # this picture tells where pixels go
     prepared = Recipe(permute=True).prepare(data)
+    order = prepared.train[0][0].ravel().astype(int)
+    assert not np.array_equal(order, np.arange(784))
     for name in ("train", "validation", "test"):
         new, old = (getattr(each, name)[0].reshape(-1, 784) for each in (prepared, data))
-        order = np.argsort(old[0])[np.argsort(np.argsort(new[0]))]
-        assert not np.array_equal(new, old)
         np.testing.assert_array_equal(new, old[:, order])
 
 
@@ -85,6 +86,37 @@ def test_a_seed_decides_a_training(data):
     for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(first.get_weights()[0], other.get_weights()[0])
+
+
+def test_augmentation_changes_what_is_trained_on_and_nothing_else(data):
+    # Every picture is moved out of its frame, so that only the biases can learn.
+    move = {"height_factor": (1.0, 1.0), "width_factor": 0.0, "fill_mode": "constant"}
+    out = ("RandomTranslation", move)
+    plain = Recipe("MLP", {"units": ()}, epochs=2, batch_size=8)
+    recipe = Recipe("MLP", {"units": ()}, epochs=2, batch_size=8, augment=[out])
+    model, log = train(recipe, data, 0, verbose=False)
+    assert [layer.name for layer in model.layers] == ["flatten", "logits"]
+    kernel, bias = model.get_weights()
+    keras.utils.set_random_seed(0)
+    np.testing.assert_array_equal(kernel, recipe.build().get_weights()[0])
+    assert np.abs(bias).max() > 0
+    # Validation saw the pictures as they are.
+    images, labels = data.validation
+    right = np.asarray(model(images)).argmax(axis=1) == labels
+    assert log.history["val_accuracy"][-1] == pytest.approx(right.mean())
+    assert not np.array_equal(kernel, train(plain, data, 0, verbose=False)[0].get_weights()[0])
+
+
+def test_smoothed_labels_leave_a_share_to_every_class(rng):
+    logits = rng.normal(size=(5, 10)).astype("float32")
+    labels = np.array([0, 3, 3, 9, 1])
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    smoothed = 0.8 * np.eye(10)[labels] + 0.2 / 10
+    expected = -(smoothed * log_p).sum(axis=1).mean()
+    loss = Recipe(label_smoothing=0.2).build_loss()
+    assert float(np.mean(loss(labels, logits))) == pytest.approx(expected, rel=1e-5)
+    plain = float(Recipe().build_loss()(labels, logits))
+    assert plain == pytest.approx(-log_p[np.arange(5), labels].mean(), rel=1e-5)
 
 
 def test_the_centred_sigmoid_is_taken_by_its_name():
@@ -106,6 +138,12 @@ def test_a_stack_takes_our_layers_before_those_of_keras():
         (lambda: Recipe(epochs=0), ValueError, "`epochs` must be at least 1. Received: 0"),
         (lambda: Recipe(batch_size=1.5), TypeError, "`batch_size` must be an integer"),
         (lambda: Recipe(warm_up=10), ValueError, "less than the 10 epochs. Received: warm_up=10"),
+        (
+            lambda: Recipe(warm_up="1"),
+            TypeError,
+            "`warm_up` must be a number. Received: warm_up='1'",
+        ),
+        (lambda: Recipe(label_smoothing=1), ValueError, "less than 1. Received: label_smoothing=1"),
         (lambda: Recipe.from_declared({"new": 1}), ValueError, "knows no recipe with new. Install"),
         (lambda: train(Recipe(), None, 1.5), TypeError, "`seed` must be an integer"),
         (lambda: train(Recipe(), None, "1"), TypeError, "`seed` must be an integer"),
@@ -140,7 +178,7 @@ def test_a_record_gives_curves_ends_and_gains_in_the_order_of_the_seeds(content)
     np.testing.assert_array_equal(record.values("old"), [0.5, 0.6, 0.9])
     np.testing.assert_array_equal(record.values("old", "plateau"), [7, np.nan, 8])
     np.testing.assert_allclose(record.gains("new", "old"), [0.1, -0.1])  # seeds 1 and 2
-    assert "old   66.7 % ± 20.8   3 trainings from 50.0 to 90.0" in repr(record)
+    assert "old   66.7 % ± 20.8   3 runs from 50.0 to 90.0" in repr(record)
 
 
 def test_a_record_gives_what_was_right_picture_by_picture(content):
