@@ -9,9 +9,12 @@ import keras
 import pytest
 
 import cnn_tf
-from benchmarks import growth, ideas, layers
+from benchmarks import costs, growth, ideas, layers
 from benchmarks.__main__ import Record
 from benchmarks.measure import Comparison, compare
+from cnn_tf.recipes import Record as Recorded
+from cnn_tf.recipes import read_content
+from experiments.runner import RECORDS
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,6 +76,22 @@ def test_each_idea_gives_the_same_numbers(monkeypatch):
     monkeypatch.setattr(ideas, "compare", lambda title, *_: titles.append(title))
     list(ideas.run_all(1, lambda title: "epoch" not in title))  # raises where one does not
     assert len(titles) == 5
+
+
+def test_the_recorded_costs_are_of_these_sweeps():
+    content = read_content(RECORDS / f"{costs.NAME}.json")
+    assert content["question"]
+    for axis, (fixed, sizes) in costs.SWEEPS.items():
+        arm = content["arms"][axis]
+        assert arm["recipe"] == fixed | {axis: list(sizes)}
+        assert len(arm["runs"]) >= 20
+
+
+def test_each_round_of_the_costs_is_kept(monkeypatch):
+    monkeypatch.setattr(costs, "SWEEPS", {"k": ({"side": 8, "c": 2}, (1, 3, 5))})
+    seconds = Recorded(costs.record(rounds=4)).values("k", "seconds")
+    assert seconds.shape == (4, 3)
+    assert (seconds > 0).all()
 
 
 def test_the_slope_is_the_exponent_of_a_power_law():

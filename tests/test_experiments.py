@@ -17,7 +17,8 @@ import pytest
 
 from cnn_tf.data import locate
 from cnn_tf.recipes import Recipe
-from experiments import runner
+from experiments import atoms, runner
+from experiments.atoms import FILLED, Detector, highest_recall
 from experiments.declarations import EXPERIMENTS, Experiment
 from experiments.measures import Plateau, Shift, _moved, probe
 
@@ -154,7 +155,8 @@ def test_a_training_without_numbers_stops_no_other(all_pictures, tmp_path, monke
 KILLED = """
 import sys
 from pathlib import Path
-from experiments import runner
+from experiments import atoms, runner
+from experiments.atoms import FILLED, Detector, highest_recall
 from tests.test_experiments import SET
 
 runner.EXPERIMENTS = SET
@@ -271,6 +273,31 @@ def test_the_shift_of_a_network_that_looks_at_one_pixel():
     assert figures["shift_agreement"] == [1, 1 / 8, 1 / 8, 0, 0]
     # The second is named wrongly as it is, and rightly when it is moved elsewhere.
     assert figures["shift_accuracy"] == [0.5, 3 / 8, 3 / 8, 0.5, 0.5]
+
+
+def test_the_highest_recall_with_so_many_vacancies_filled():
+    recalls, shares = np.array([0.2, 0.5, 0.9]), np.array([0.0, 0.1, 0.5])
+    found = dict(zip(FILLED.round(2), highest_recall(recalls, shares), strict=True))
+    assert [found[share] for share in (0, 0.08, 0.1, 0.48, 0.5, 1)] == [
+        0.2,
+        0.2,
+        0.5,
+        0.5,
+        0.9,
+        0.9,
+    ]
+    assert highest_recall(recalls, shares + 0.03)[:3] == [0, 0, 0.2]  # never so few
+
+
+def test_a_change_of_the_page_makes_its_trainings_missing(tmp_path, monkeypatch):
+    declared = Detector("network").declared()
+    text = atoms.PAGE.read_text("utf-8")
+    page = tmp_path / "atoms.md"
+    monkeypatch.setattr(atoms, "PAGE", page)
+    page.write_text(text.replace("Where are the atoms", "Where is an atom"), "utf-8")
+    assert Detector("network").declared() == declared
+    page.write_text(text.replace("CosineDecay(0.02, steps)", "CosineDecay(0.03, steps)"), "utf-8")
+    assert Detector("network").declared() != declared
 
 
 def test_a_probe_tells_other_arithmetic_from_the_same():
