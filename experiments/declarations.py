@@ -179,7 +179,7 @@ EXPERIMENTS = {
     "shift": Experiment(
         "How do networks bear it when a picture moves by some pixels, with different pooling?",
         {
-            # As many weights, to one in a hundred.
+            # As many weights as the others, to two in a hundred.
             "dense": _stack(("Flatten", {}), ("Dense", {"units": 37})),
             "stride": _halving((), strides=2),
             "mean": _halving(_HALVE_MEAN),
