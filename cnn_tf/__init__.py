@@ -22,7 +22,7 @@ from cnn_tf.functional import (
     pool2d,
 )
 from cnn_tf.layers import AveragePooling2D, AvgPool2D, Conv2D, MaxPool2D, MaxPooling2D
-from cnn_tf.models import MLP, LeNet, layer_summary
+from cnn_tf.models import MLP, LeNet, SmallResNet, layer_summary
 from cnn_tf.training import TrainingLog, fit
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "LeNet",
     "MaxPool2D",
     "MaxPooling2D",
+    "SmallResNet",
     "TrainingLog",
     "comp_conv2d",
     "conv2d",

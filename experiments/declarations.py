@@ -42,6 +42,7 @@ _RELU = {"activation": "relu"}
 _HE = _RELU | {"kernel_initializer": "he_uniform"}
 _MAX = _HE | {"pooling": "max"}
 _NORM = _MAX | {"batch_normalization": True}
+_HE_NORM = _HE | {"batch_normalization": True}
 
 # The classic network as it is, its sigmoids and its means. Chosen on the validation set: the
 # variance of the first weights (4, 8 and 16 times Glorot's), the learning rate (0.002 to 0.005)
@@ -143,9 +144,7 @@ EXPERIMENTS = {
             "MLP": Recipe("MLP"),
             "LeNet": Recipe(),
             "softmax regression, better recipe": Recipe("MLP", {"units": ()}, **_ADAM, cosine=True),
-            "MLP, better recipe": Recipe(
-                "MLP", _HE | {"batch_normalization": True}, **_ADAM, cosine=True
-            ),
+            "MLP, better recipe": Recipe("MLP", _HE_NORM, **_ADAM, cosine=True),
             "LeNet, better recipe": Recipe(arguments=_NORM, **_ADAM, cosine=True),
             "LeNet, repaired by training alone": _REPAIRED,
         },

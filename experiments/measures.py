@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from scipy.special import softmax
 
 from cnn_tf.recipes import Recipe
 from experiments.atoms import Detector
@@ -55,6 +56,20 @@ class Test(keras.callbacks.Callback):
         return {"test_accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
 
 
+class Mirrored(keras.callbacks.Callback):
+    """What share of the test set is named rightly if a picture's mirror image has a say too?
+
+    The probabilities of both are averaged.
+    """
+
+    def figures(self, model: keras.Model, data: Any) -> Figures:
+        """Give the accuracy."""
+        images, labels = data.test
+        seen = (_logits(model, each) for each in (images, images[:, :, ::-1]))
+        both = sum(softmax(logits, axis=1) for logits in seen)
+        return {"mirrored_test_accuracy": float((both.argmax(axis=1) == labels).mean())}
+
+
 class Shift(keras.callbacks.Callback):
     """What becomes of the answers when the validation pictures are moved by some pixels?
 
@@ -89,14 +104,25 @@ def _moved(images: np.ndarray, pixels: int) -> list[np.ndarray]:
 
 
 def _answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Name each image. Without `predict`, which would make a graph for every network."""
+    """Name each image."""
+    answers: np.ndarray = _logits(model, images).argmax(axis=1)
+    return answers
+
+
+def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """What `predict` gives, which would make a graph for every network."""
     parts = np.array_split(images, max(len(images) // 1000, 1))
     logits = [keras.ops.convert_to_numpy(model(part, training=False)) for part in parts]
-    return np.concatenate(logits).argmax(axis=1)
+    return np.concatenate(logits)
 
 
-Measure = Plateau | Shift | Test
-MEASURES: dict[str, Callable[[], Measure]] = {"plateau": Plateau, "shift": Shift, "test": Test}
+Measure = Mirrored | Plateau | Shift | Test
+MEASURES: dict[str, Callable[[], Measure]] = {
+    "mirrored": Mirrored,
+    "plateau": Plateau,
+    "shift": Shift,
+    "test": Test,
+}
 
 
 @functools.singledispatch

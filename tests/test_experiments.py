@@ -17,10 +17,10 @@ import pytest
 
 from cnn_tf.data import locate
 from cnn_tf.recipes import Recipe
-from experiments import atoms, runner
+from experiments import atoms, measures, runner
 from experiments.atoms import FILLED, Detector, highest_recall
 from experiments.declarations import EXPERIMENTS, Experiment
-from experiments.measures import Plateau, Shift, _moved, probe
+from experiments.measures import Mirrored, Plateau, Shift, _moved, probe
 
 ROOT = Path(__file__).parent.parent
 AGAIN = "run: make experiments"
@@ -155,7 +155,7 @@ def test_a_training_without_numbers_stops_no_other(all_pictures, tmp_path, monke
 KILLED = """
 import sys
 from pathlib import Path
-from experiments import atoms, runner
+from experiments import atoms, measures, runner
 from experiments.atoms import FILLED, Detector, highest_recall
 from tests.test_experiments import SET
 
@@ -273,6 +273,18 @@ def test_the_shift_of_a_network_that_looks_at_one_pixel():
     assert figures["shift_agreement"] == [1, 1 / 8, 1 / 8, 0, 0]
     # The second is named wrongly as it is, and rightly when it is moved elsewhere.
     assert figures["shift_accuracy"] == [0.5, 3 / 8, 3 / 8, 0.5, 0.5]
+
+
+def test_a_picture_and_its_mirror_image_are_averaged():
+    # The logit of class 1 is the left pixel, that of class 0 one half.
+    model = keras.Sequential(
+        [keras.Input((1, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    model.set_weights([np.array([[0, 1], [0, 0]], "float32"), np.array([0.5, 0], "float32")])
+    pictures = np.array([[0, 0], [9, 0], [0, 9], [0.6, 0]], "float32").reshape(4, 1, 2, 1)
+    data = SimpleNamespace(test=(pictures, np.array([0, 1, 1, 0])))
+    assert measures.Test().figures(model, data)["test_accuracy"] == 0.5
+    assert Mirrored().figures(model, data) == {"mirrored_test_accuracy": 1}
 
 
 def test_the_highest_recall_with_so_many_vacancies_filled():

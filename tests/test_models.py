@@ -1,4 +1,4 @@
-"""LeNet and the table of a model's layers."""
+"""The networks of the package, and the table of a model's layers."""
 
 import re
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_tf import MLP, AveragePooling2D, Conv2D, LeNet, MaxPooling2D, layer_summary
+from cnn_tf import MLP, AveragePooling2D, Conv2D, LeNet, MaxPooling2D, SmallResNet, layer_summary
 
 SHAPES = [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (400,), (120,), (84,), (10,)]
 PARAMS = [156, 0, 2416, 0, 0, 48120, 10164, 850]  # 6 * (5*5 + 1), 16 * (5*5*6 + 1), ...
@@ -142,6 +142,56 @@ def test_mlp_has_as_many_parameters_as_lenet():
 def test_mlp_refuses(arguments, error, words):
     with pytest.raises(error, match=re.escape(words)):
         MLP(**arguments)
+
+
+def test_small_resnet_is_no_larger_than_lenet_and_made_of_our_layers():
+    model = SmallResNet()
+    assert model.count_params() == 60_903 < LeNet().count_params()
+    ours = [layer for layer in model.layers if type(layer).__module__.startswith("cnn_tf")]
+    assert [type(layer) for layer in ours] == [
+        *(Conv2D, MaxPooling2D, Conv2D, Conv2D, Conv2D, MaxPooling2D, Conv2D, Conv2D),
+        *(AveragePooling2D, MaxPooling2D),
+    ]
+    assert not any(layer.use_bias for layer in ours if isinstance(layer, Conv2D))
+
+
+def test_small_resnet_adds_what_its_last_convolutions_compute():
+    model = SmallResNet()
+    # Without what is added, a residual block passes on what it was given.
+    for name in ("conv4_norm", "conv6_norm"):
+        gamma, *others = model.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([np.zeros_like(gamma), *others])
+    names = ("conv2_relu", "conv4_relu", "conv5_relu", "conv6_relu")
+    seen = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    x = np.random.default_rng(0).normal(size=(2, 28, 28, 1)).astype("float32")
+    before, after, before_last, after_last = map(np.asarray, seen(x))
+    assert before.any()
+    assert before_last.any()
+    np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(after_last, before_last)
+
+
+def test_small_resnet_takes_other_arguments():
+    model = SmallResNet(3, input_shape=(21, 32, 2), filters=(4, 5), name="mine")
+    assert (model.name, model.output_shape) == ("mine", (None, 3))
+    assert model.get_layer("conv6").output.shape == (None, 5, 8, 5)
+    assert model.get_layer("mean").output.shape == (None, 1, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"num_classes": 0}, ValueError, "`num_classes` must be at least 1"),
+        ({"input_shape": (28, 28)}, ValueError, "(height, width, channels), without the batch"),
+        ({"input_shape": (3, 3, 1)}, ValueError, "The window does not fit"),
+        ({"filters": 8}, TypeError, "Received: filters=8. For a single layer write (8,)"),
+        ({"filters": (8, 8, 8)}, ValueError, "must be a pair of ints. Received: filters=(8, 8, 8)"),
+        ({"filters": (8, 0)}, ValueError, "`filters` must be at least 1"),
+    ],
+)
+def test_small_resnet_refuses(arguments, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        SmallResNet(**arguments)
 
 
 # --- The summary ----------------------------------------------------------------------------------

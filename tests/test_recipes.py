@@ -7,7 +7,15 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_tf.recipes import Recipe, Record, centred_sigmoid, read_record, stack, train
+from cnn_tf.recipes import (
+    Recipe,
+    Record,
+    centred_sigmoid,
+    read_record,
+    small_resnet_recipe,
+    stack,
+    train,
+)
 
 
 @pytest.fixture
@@ -119,6 +127,20 @@ def test_smoothed_labels_leave_a_share_to_every_class(rng):
     assert plain == pytest.approx(-log_p[np.arange(5), labels].mean(), rel=1e-5)
 
 
+def test_the_best_recipe_moves_and_mirrors_pictures_and_keeps_their_pixels(data):
+    recipe = small_resnet_recipe(epochs=2)
+    assert recipe.epochs == 2
+    assert recipe.build().name == "small_resnet"
+    shift, mirror = (getattr(keras.layers, name)(**given) for name, given in recipe.augment)
+    images = np.zeros((200, 28, 28, 1), "float32")
+    images[:, 10, 12] = 1
+    moved = np.asarray(mirror(shift(images, training=True), training=True))
+    assert (np.sort(moved.reshape(200, -1)) == np.sort(images.reshape(200, -1))).all()
+    rows, columns = np.unravel_index(moved.reshape(200, -1).argmax(axis=1), (28, 28))
+    assert set(rows) == {9, 10, 11}
+    assert set(columns) == {11, 12, 13, 14, 15, 16}  # 27 - 12 = 15 in the mirror
+
+
 def test_the_centred_sigmoid_is_taken_by_its_name():
     layer = Recipe(arguments={"activation": "centred_sigmoid"}).build().get_layer("conv1")
     assert layer.activation is centred_sigmoid
@@ -134,7 +156,7 @@ def test_a_stack_takes_our_layers_before_those_of_keras():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: Recipe("VGG"), ValueError, "one of LeNet, MLP, stack. Received: model='VGG'"),
+        (lambda: Recipe("VGG"), ValueError, "MLP, SmallResNet, stack. Received: model='VGG'"),
         (lambda: Recipe(epochs=0), ValueError, "`epochs` must be at least 1. Received: 0"),
         (lambda: Recipe(batch_size=1.5), TypeError, "`batch_size` must be an integer"),
         (lambda: Recipe(warm_up=10), ValueError, "less than the 10 epochs. Received: warm_up=10"),
