@@ -1,16 +1,10 @@
 """What the chapter consists of, and how to read the executed pages and notebooks that show it."""
 
 import re
+from pathlib import Path
 
-# The sections in their order, with the number of their exercises.
-SECTIONS = {
-    "from-dense-layers": 7,
-    "images": 4,
-    "padding-and-stride": 6,
-    "channels": 7,
-    "pooling": 7,
-    "lenet": 5,
-}
+BOOK = Path(__file__).parents[1] / "book"
+SECTIONS = ["from-dense-layers", "images", "padding-and-stride", "channels", "pooling", "lenet"]
 CHAPTER = [*SECTIONS, "atoms"]
 
 # The numbers that the chapter is about. White space stands for any white space.
@@ -63,6 +57,18 @@ NUMBERS = {
         "23.4%",
     ],
 }
+
+
+EXERCISE = re.compile(r"^```\{exercise\} (.+)\n:label: (\S+)$", re.MULTILINE)
+
+
+def source(page):
+    return (BOOK / f"{page}.md").read_text("utf-8")
+
+
+def exercises(section):
+    """Title and label of each exercise of a section."""
+    return EXERCISE.findall(source(section))
 
 
 def said(notebook):

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from cnn_tf.data import locate
-from tests.chapter import CHAPTER, NUMBERS, SECTIONS, said, says
+from tests.chapter import CHAPTER, NUMBERS, SECTIONS, exercises, said, says
 
 ROOT = Path(__file__).parent.parent
 
@@ -102,9 +102,9 @@ def test_drawings_are_pictures_with_alternative_texts(notebooks, page, site):
     assert "<svg" not in html
 
 
-@pytest.mark.parametrize(("page", "number"), SECTIONS.items())
-def test_a_solution_is_folded_in_one_and_absent_in_the_other(notebooks, page, number):
-    solved, exercises = notebooks[page]
+@pytest.mark.parametrize("page", SECTIONS)
+def test_a_solution_is_folded_in_one_and_absent_in_the_other(notebooks, page):
+    (solved, unsolved), number = notebooks[page], len(exercises(page))
     headings = [
         cell
         for cell in solved.cells
@@ -115,12 +115,12 @@ def test_a_solution_is_folded_in_one_and_absent_in_the_other(notebooks, page, nu
         assert "\n" not in cell.source
         assert cell.metadata["jp-MarkdownHeadingCollapsed"]
         assert cell.metadata.id in solved.metadata.colab.collapsed_sections
-    for notebook in (solved, exercises):
+    for notebook in (solved, unsolved):
         found = [text for text in prose(notebook) if re.match(r"### Exercise \d\.\d ", text)]
         assert len(found) == number
-    assert "Solution to" not in "\n".join(prose(exercises))
-    assert code(exercises).count("# Your answer\n") == number
-    assert not any(cell.get("outputs") for cell in exercises.cells)
+    assert "Solution to" not in "\n".join(prose(unsolved))
+    assert code(unsolved).count("# Your answer\n") == number
+    assert not any(cell.get("outputs") for cell in unsolved.cells)
 
 
 @pytest.mark.parametrize("page", CHAPTER)
