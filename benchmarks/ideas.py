@@ -16,9 +16,8 @@ import tensorflow as tf
 import cnn_tf
 from benchmarks.measure import Comparison, Run, compare
 from benchmarks.training import BATCH, by_keras, by_ours
-from cnn_tf import correlation, functional, on_tensorflow
-from cnn_tf.arguments import axis_padding
-from cnn_tf.correlation import window_views
+from cnn_tf import functional
+from cnn_tf._convolution import block_toeplitz
 
 Function = Callable[..., tf.Tensor]
 Ideas = dict[str, Function]
@@ -27,66 +26,52 @@ Ideas = dict[str, Function]
 # --- Convolutions ---------------------------------------------------------------------------------
 
 
-def definition(
-    x: tf.Tensor, kernel: tf.Tensor, padding: str = "valid", strides: int = 1
-) -> tf.Tensor:
-    """The windows of a row side by side, and a product for each row of the kernel."""
-    x, _ = _padded(x, kernel, padding, strides)
-    return correlation.correlate_windows(x, kernel, (strides, strides))
-
-
-def shifts(x: tf.Tensor, kernel: tf.Tensor, padding: str = "valid") -> tf.Tensor:
-    """As for any larger window: a product for each row of the kernel, and nothing gathered."""
-    _, sides = _padded(x, kernel, padding)
-    return on_tensorflow.correlate_shifted(x, kernel, (sides, sides))
+def by(algorithm: str, **arguments: Any) -> Function:
+    """Another algorithm of the package."""
+    return functools.partial(functional.correlate, algorithm=algorithm, **arguments)
 
 
 def wide_strips(x: tf.Tensor, kernel: tf.Tensor, outputs: int, padding: str = "valid") -> tf.Tensor:
     """Strips of another width, up to whole rows."""
-
-    def sizes(k_w: int, span: int, stride: int, out_w: int) -> tuple[int, int, int]:
-        return outputs, (outputs - 1) * stride + span, -(-out_w // outputs)
-
-    _, sides = _padded(x, kernel, padding)
-    with mock.patch.object(correlation, "strip_sizes", sizes):
-        return correlation.correlate_strips(x, kernel, (sides, sides))
+    strips_of = functools.partial(block_toeplitz.strips_of, outputs)
+    with mock.patch.object(block_toeplitz, "divide", strips_of):
+        return functional.correlate(x, kernel, padding=padding, algorithm="block_toeplitz")
 
 
-def each_cell(x: tf.Tensor, kernel: tf.Tensor, padding: str = "valid") -> tf.Tensor:
+def each_tap(x: tf.Tensor, kernel: tf.Tensor, padding: str = "valid") -> tf.Tensor:
     """No products of matrices: one compiled loop adds a shifted image for each number of a kernel.
 
     The gradients are left to products, for that of the kernel is a sum over all pixels.
     """
-    _, (before, after) = _padded(x, kernel, padding)
+    before = (kernel.shape[0] - 1) // 2 if padding == "same" else 0
 
     @tf.custom_gradient
     def correlate(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, object]:
         def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
             with tf.GradientTape() as tape:
                 tape.watch([x, kernel])
-                y = wide_strips(x, kernel, kernel.shape[1], padding)
+                y = functional.correlate(x, kernel, padding=padding)
             return tape.gradient(y, [x, kernel], upstream)
 
-        y = on_tensorflow.compiled(_sum_of_cells, (x, kernel), before, after)
-        return y, gradients
+        return _sum_of_taps(x, kernel, before), gradients
 
     return correlate(x, kernel)
 
 
-def _sum_of_cells(x: tf.Tensor, kernel: tf.Tensor, before: int, after: int) -> tf.Tensor:
-    x = tf.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
-    k_h, k_w, channels, _ = kernel.shape
-    total = 0.0
-    for u, row in enumerate(window_views(x, 1, k_h, 1)):
-        for v, cell in enumerate(window_views(row, 2, k_w, 1)):
-            for c in range(channels):
-                total += cell[..., c : c + 1] * kernel[u, v, c]
+@tf.function(jit_compile=True)
+def _sum_of_taps(x: tf.Tensor, kernel: tf.Tensor, before: int) -> tf.Tensor:
+    """Square images and windows, of odd sizes."""
+    x = tf.pad(x, ((0, 0), (before, before), (before, before), (0, 0)))
+    size, _, channels, _ = kernel.shape
+    outputs, total = x.shape[1] - size + 1, 0.0
+    for u, v in np.ndindex(size, size):
+        for c in range(channels):
+            seen = x[:, u : u + outputs, v : v + outputs, c : c + 1]
+            total += seen * kernel[u, v, c]
     return total
 
 
-def phases(
-    x: tf.Tensor, kernel: tf.Tensor, correlate: Function = correlation.correlate_windows
-) -> tf.Tensor:
+def phases(x: tf.Tensor, kernel: tf.Tensor, correlate: Function) -> tf.Tensor:
     """Each block of 2x2 pixels becomes a pixel of four times the channels; then the stride is 1."""
     _, _, channels, filters = kernel.shape
     x = tf.nn.space_to_depth(tf.pad(x, ((0, 0), (0, 2), (0, 2), (0, 0))), 2)
@@ -95,22 +80,15 @@ def phases(
     return correlate(x, tf.reshape(kernel, (2, 2, 4 * channels, filters)))
 
 
-def _padded(
-    x: tf.Tensor, kernel: tf.Tensor, padding: str, stride: int = 1
-) -> tuple[tf.Tensor, tuple[int, int]]:
-    """Square images and windows: the padded images, and the cells before and after."""
-    sides = axis_padding(x.shape[1], kernel.shape[0], padding, stride, dilation_rate=1)
-    return tf.pad(x, ((0, 0), sides, sides, (0, 0))), sides
+# --- Pooling --------------------------------------------------------------------------------------
 
 
-# --- Max pooling ----------------------------------------------------------------------------------
-
-
-def pairs(x: tf.Tensor) -> tf.Tensor:
-    """Max pooling 2x2 by the larger of two, three times, each with a pass over memory."""
-    top, bottom = window_views(x, 1, 2, 2)
-    left, right = window_views(tf.maximum(top, bottom), 2, 2, 2)
-    return tf.maximum(left, right)
+def by_differentiation(x: tf.Tensor) -> tf.Tensor:
+    """Max pooling 2x2 by the larger of two, with the gradient left to automatic differentiation."""
+    _, h, w, channels = x.shape
+    left, right = tf.unstack(tf.reshape(x, (-1, h, w // 2, 2, channels)), axis=3)
+    x = tf.reshape(tf.maximum(left, right), (-1, h // 2, 2, w // 2, channels))
+    return tf.maximum(*tf.unstack(x, axis=2))
 
 
 def reduce_max(x: tf.Tensor) -> tf.Tensor:
@@ -119,9 +97,9 @@ def reduce_max(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(tf.reshape(x, (-1, h // 2, 2, w // 2, 2, channels)), axis=(2, 4))
 
 
-def from_images(x: tf.Tensor) -> tf.Tensor:
-    """Max pooling 2x2 whose gradient looks at the images again, compiled."""
-    return on_tensorflow.compiled(pairs, (x,))
+def by_xla(function: Function) -> Function:
+    """One loop in place of one for each operation, compiled anew for each shape."""
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 # --- An epoch of LeNet ----------------------------------------------------------------------------
@@ -207,49 +185,56 @@ def _cases() -> Iterator[tuple[str, Sequence[tf.Tensor], Function, Function, Ide
         "Ideas for LeNet's first layer",
         *correlations((128, 28, 28, 1), (5, 5, 1, 6), **same),
         {
-            "the definition": functools.partial(definition, **same),
+            "the definition": by("definition", **same),
+            "compiled by XLA": by_xla(by("block_toeplitz", **same)),
             "whole rows": functools.partial(wide_strips, outputs=28, **same),
-            "a loop over the cells": functools.partial(each_cell, **same),
+            "a loop over the taps": functools.partial(each_tap, **same),
         },
     )
     yield (
         "Ideas for LeNet's second layer",
         *correlations((128, 14, 14, 6), (5, 5, 6, 16)),
         {
-            "the definition": definition,
+            "the definition": by("definition"),
+            "compiled by XLA": by_xla(by("block_toeplitz")),
             "whole rows": functools.partial(wide_strips, outputs=10),
             "strips of 2": functools.partial(wide_strips, outputs=2),
-            "a loop over the cells": each_cell,
+            "a loop over the taps": each_tap,
         },
     )
     yield (
         "Ideas for 3x3, 64 to 64 channels",
         *correlations((32, 32, 32, 64), (3, 3, 64, 64), **same),
         {
-            "the definition": functools.partial(definition, **same),
-            "shifts": functools.partial(shifts, **same),
+            "the definition": by("definition", **same),
+            "shifted GEMM": by("shifted_gemm", **same),
         },
     )
     yield (
         "Ideas for 3x3, stride 2",
         *correlations((32, 32, 32, 64), (3, 3, 64, 128), strides=2, **same),
         {
-            "the definition": functools.partial(definition, strides=2, **same),
-            "phases as channels": phases,
-            "phases, by tiles": functools.partial(phases, correlate=correlation.correlate_tiles),
+            "the definition": by("definition", strides=2, **same),
+            "phases as channels": functools.partial(phases, correlate=by("definition")),
+            "phases, by Winograd": functools.partial(phases, correlate=by("winograd")),
         },
     )
-    yield (
-        "Ideas for max pooling 2x2, 64 channels",
-        [tf.random.stateless_normal((32, 32, 32, 64), (0, 0))],
-        functools.partial(functional.max_pool, pool_size=2),
-        functools.partial(keras.ops.max_pool, pool_size=2),
-        {
-            "the larger of two": pairs,
-            "a maximum over two axes": reduce_max,
-            "gradient from the images": from_images,
-        },
-    )
+    slow = {
+        "gradient by differentiation": by_differentiation,
+        "a maximum over two axes": reduce_max,
+    }
+    for name, pool, more in (
+        ("max", functional.max_pool, slow),
+        ("average", functional.average_pool, {}),
+    ):
+        ours = functools.partial(pool, pool_size=2)
+        yield (
+            f"Ideas for {name} pooling 2x2, 64 channels",
+            [tf.random.stateless_normal((32, 32, 32, 64), (0, 0))],
+            ours,
+            functools.partial(getattr(keras.ops, f"{name}_pool"), pool_size=2),
+            {"compiled by XLA": by_xla(ours), **more},
+        )
 
 
 def _step(function: Callable[..., tf.Tensor], inputs: Sequence[tf.Tensor]) -> Run:

@@ -226,12 +226,6 @@ def axis_padding(
     return total // 2, total - total // 2  # the odd cell comes last
 
 
-def spans(kernel_size: Sequence[int], dilation_rate: Sequence[int]) -> tuple[int, int]:
-    """How many rows and columns of an image a window reaches over."""
-    height, width = ((k - 1) * d + 1 for k, d in zip(kernel_size, dilation_rate, strict=True))
-    return height, width
-
-
 def check_available(n: int | None, sides: Sides, mode: str) -> None:
     """Refuse to copy more cells than there are on an axis of size n."""
     if n is None or mode in ("zeros", "replicate"):

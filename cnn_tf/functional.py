@@ -3,14 +3,14 @@
 The upper half of the file speaks the language of the book: one image without a batch axis,
 channels first, `X` of shape `(h, w)` or `(c_i, h, w)`. The lower half speaks the language of Keras
 layers: a batch, channels last, `x` of shape `(batch, h, w, c)`. How a cross-correlation is computed
-stands in `correlation`: the definition, which the book's functions use, and faster ways, which the
-tests hold against it.
+stands in `_convolution`: the definition, which the book's functions use, and faster algorithms,
+which the tests hold against it.
 
 It all runs on TensorFlow, JAX and PyTorch, in eager mode and compiled, and automatic
 differentiation passes through it. No built-in convolution or pooling is called.
 """
 
-import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -18,10 +18,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from cnn_tf._backend import matmul
+from cnn_tf._convolution import choose, definition, pooling
+from cnn_tf._convolution.geometry import Axis, Geometry, find_axes, find_axis
+from cnn_tf._convolution.windows import pad_zeros
 from cnn_tf.arguments import (
     Padding,
     Size,
-    axis_padding,
     by_axis,
     check_available,
     check_int,
@@ -32,16 +35,6 @@ from cnn_tf.arguments import (
     standardize_pair,
     standardize_sides,
 )
-from cnn_tf.correlation import (
-    computes_on_tensorflow,
-    correlate_windows,
-    correlate_zero_padded,
-    pad_zeros,
-    window_views,
-)
-
-# A larger window is pooled along the width, then along the height: fewer steps, of whole tensors.
-_MOST_CELLS_COMPILED = 25
 
 Tensor = Any  # what goes in: a NumPy array, nested lists, or a tensor; what comes out: a tensor
 
@@ -81,7 +74,7 @@ def corr2d(X: Tensor, K: Tensor) -> Tensor:
          [37 43]]
     """
     X, K = _image_and_kernel(X, K, "corr2d", x_axes="(h, w)", k_axes="(k_h, k_w)")
-    return correlate_windows(X[None, :, :, None], K[:, :, None, None])[0, :, :, 0]
+    return _correlate_valid(X[None, :, :, None], K[:, :, None, None])[0, :, :, 0]
 
 
 def conv2d(X: Tensor, K: Tensor) -> Tensor:
@@ -202,7 +195,7 @@ def corr2d_multi_in_out(X: Tensor, K: Tensor) -> Tensor:
     )
     x = ops.transpose(X, (1, 2, 0))[None]  # (1, h, w, c_i)
     kernel = ops.transpose(K, (2, 3, 1, 0))  # (k_h, k_w, c_i, c_o)
-    return ops.transpose(correlate_windows(x, kernel)[0], (2, 0, 1))
+    return ops.transpose(_correlate_valid(x, kernel)[0], (2, 0, 1))
 
 
 def corr2d_multi_in_out_1x1(X: Tensor, K: Tensor) -> Tensor:
@@ -244,7 +237,7 @@ def corr2d_multi_in_out_1x1(X: Tensor, K: Tensor) -> Tensor:
             f"K.shape={tuple(K.shape)}. Use corr2d_multi_in_out for larger windows."
         )
     pixels = ops.reshape(X, (X.shape[0], -1))  # (c_i, h * w)
-    Y = ops.matmul(K[:, :, 0, 0], pixels)  # (c_o, h * w)
+    Y = matmul(K[:, :, 0, 0], pixels)  # (c_o, h * w)
     return ops.reshape(Y, (K.shape[0], *X.shape[1:]))
 
 
@@ -419,15 +412,8 @@ def output_size(
         padding = standardize_sides(padding, padding)
     if n is None:
         return None
-    before, after = axis_padding(n, kernel_size, padding, strides, dilation_rate)
-    span = dilation_rate * (kernel_size - 1) + 1
-    if span > n + before + after:
-        raise ValueError(
-            f"The window does not fit: it spans {span}, the padded input {n + before + after}. "
-            f"Received: size={n}, kernel_size={kernel_size}, padding={padding!r}, "
-            f"dilation_rate={dilation_rate}. Use a smaller window, more padding or a larger input."
-        )
-    return (n + before + after - span) // strides + 1
+    axis = find_axis(n, kernel_size, padding, strides, dilation_rate)
+    return None if n is None else axis.outputs
 
 
 # --- The arithmetic of the layers: a batch, channels last ----------------------------------------
@@ -442,6 +428,7 @@ def correlate(
     dilation_rate: Size = 1,
     groups: int = 1,
     bias: Tensor | None = None,
+    algorithm: str | None = None,
 ) -> Tensor:
     r"""Cross-correlate a batch of images with a stack of kernels: what `Conv2D` computes.
 
@@ -461,6 +448,9 @@ def correlate(
         dilation_rate: Distance between the cells of the window, an int or a pair.
         groups: Number of groups into which the channels are split.
         bias: One number for each output channel; `None` for zeros.
+        algorithm: How it is computed: `"pointwise"`, `"block_toeplitz"`, `"winograd"`,
+            `"strided_im2col"`, `"shifted_gemm"` or `"definition"`. `None` for the one that suits
+            the shapes, which `choose_algorithm` names.
 
     Shapes:
         x `(batch, h, w, c_i)`, kernel `(k_h, k_w, c_i // groups, c_o)`, bias `(c_o,)`
@@ -469,11 +459,12 @@ def correlate(
     Returns:
         A tensor of the back end. A NaN or an infinity may make NaNs of outputs whose windows do not
         hold it, but lie beside it: of up to twice as many in a row as the window is wide where the
-        channels are few, of 4 x 4 with a 3 x 3 kernel of many channels. `corr2d_multi_in_out`
-        never does that.
+        channels are few ("block_toeplitz"), of 4 x 4 with a 3 x 3 kernel of many channels
+        ("winograd"). The other algorithms never do that.
 
     Raises:
-        ValueError: Shapes that do not fit each other, or an unknown padding or padding mode.
+        ValueError: Shapes that do not fit each other, an unknown padding, padding mode or
+            algorithm, or an algorithm that does not apply to the shapes.
 
     Source:
         Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
@@ -489,40 +480,67 @@ def correlate(
          [21. 37. 43. 16.]
          [ 6.  7.  8.  0.]]
     """
-    x, kernel = _of_one_type(_batch(x, "correlate"), ops.convert_to_tensor(kernel))
-    if len(kernel.shape) != 4:
-        raise ValueError(
-            "correlate expected a kernel of shape (k_h, k_w, channels, filters). Received: "
-            f"kernel.shape={tuple(kernel.shape)}. Add the missing axes by kernel[..., None]."
-        )
-    channels, depth = x.shape[-1], kernel.shape[2]
-    if channels not in (depth * groups, None):
-        raise ValueError(
-            f"The kernel expects {depth * groups} input channels. Received: inputs of shape "
-            f"{tuple(x.shape)}, which have {channels}, and a kernel of shape "
-            f"{tuple(kernel.shape)} with groups={groups}. The last axis must hold the channels."
-        )
-    if kernel.shape[3] % groups != 0:
-        raise ValueError(
-            "The number of output channels must be a multiple of groups. Received: a kernel of "
-            f"shape {tuple(kernel.shape)}, whose last axis counts them, and groups={groups}."
-        )
+    kernel = _numbers(kernel, "kernel", "correlate")
+    x, kernel = _of_one_type(_batch(x, "correlate"), kernel)
+    settings = (strides, padding, dilation_rate, groups)
+    geometry = _geometry(x.shape, kernel.shape, x.dtype, *settings, dynamic_shape=ops.shape(x))
     if bias is not None:
         bias = ops.cast(ops.convert_to_tensor(bias), kernel.dtype)
-        if tuple(bias.shape) != tuple(kernel.shape[3:]):
+        if tuple(bias.shape) != (geometry.filters,):
             raise ValueError(
                 "correlate expected a bias with one number for each output channel, of shape "
-                f"{tuple(kernel.shape[3:])}. Received: bias.shape={tuple(bias.shape)} and "
+                f"{(geometry.filters,)}. Received: bias.shape={tuple(bias.shape)} and "
                 f"kernel.shape={tuple(kernel.shape)}."
             )
-    strides = standardize_pair(strides, "strides")
-    dilation_rate = standardize_pair(dilation_rate, "dilation_rate")
-    window = tuple(kernel.shape[:2])
-    output_size(tuple(x.shape[1:3]), window, padding, strides, dilation_rate)  # does it fit?
-    sides = _resolve_padding(x, window, padding, strides, dilation_rate)
-    if padding_mode != "zeros":
-        x, sides = pad(x, sides, padding_mode), ((0, 0), (0, 0))
-    return correlate_zero_padded(x, kernel, bias, strides, sides, dilation_rate, groups)
+    if standardize_padding_mode(padding_mode) != "zeros":
+        x, geometry = pad(x, geometry.pads, padding_mode), geometry.without_pads()
+    if isinstance(x, keras.KerasTensor):  # only its shape and type are there
+        algorithm = "definition"
+    return choose(geometry, algorithm).run(x, kernel, bias, geometry)
+
+
+def choose_algorithm(
+    input_shape: Sequence[int | None],
+    kernel_shape: Sequence[int],
+    strides: Size = 1,
+    padding: Padding = "valid",
+    dilation_rate: Size = 1,
+    groups: int = 1,
+    dtype: str = "float32",
+    algorithm: str | None = None,
+) -> str:
+    """Name the algorithm by which `correlate` computes images and kernels of such shapes.
+
+    The answer holds for the back end and the device at hand. `cnn_tf._convolution` holds the list
+    of algorithms, and a module for each, which explains it.
+
+    Args:
+        input_shape: `(batch, h, w, c_i)`, `None` where a size is not known.
+        kernel_shape: `(k_h, k_w, c_i // groups, c_o)`.
+        strides: Steps between windows, an int or a pair.
+        padding: As in `correlate`.
+        dilation_rate: Distance between the cells of the window, an int or a pair.
+        groups: Number of groups into which the channels are split.
+        dtype: Type of images and kernel.
+        algorithm: A name, to ask whether the algorithm applies.
+
+    Returns:
+        A name that `correlate` and `Conv2D` take as `algorithm`.
+
+    Raises:
+        ValueError: Shapes that do not fit each other, or an algorithm that does not apply to them.
+
+    Source:
+        Vasudevan, Anderson and Gregg (2017), *Parallel multi channel convolution using general
+        matrix multiplication*, compare such algorithms.
+
+    Example:
+        >>> from cnn_tf.functional import choose_algorithm
+        >>> choose_algorithm((32, 28, 28, 1), (5, 5, 1, 6), padding="same")
+        'block_toeplitz'
+    """
+    settings = (strides, padding, dilation_rate, groups)
+    return choose(_geometry(input_shape, kernel_shape, dtype, *settings), algorithm).name
 
 
 def max_pool(
@@ -565,9 +583,10 @@ def max_pool(
     x = _batch(x, "max_pool")
     if keras.backend.standardize_dtype(x.dtype) == "bool":  # not every back end compares these
         return ops.cast(max_pool(ops.cast(x, "int8"), pool_size, strides, padding), "bool")
-    pool_size, strides, sides = _pooling_arguments(x, pool_size, strides, padding)
-    x = pad_zeros(x, sides, _lowest(x.dtype))
-    return _reduce_windows(x, pool_size, strides, "max")
+    rows, columns = _pooling_axes(x, pool_size, strides, padding)
+    lowest = pooling.lowest(keras.backend.standardize_dtype(x.dtype))
+    x = pad_zeros(x, (rows.pads, columns.pads), lowest)
+    return pooling.largest(x, rows.without_pads(), columns.without_pads())
 
 
 def average_pool(
@@ -590,7 +609,8 @@ def average_pool(
         strides: Steps between windows, an int or a pair. `None` means `pool_size`.
         padding: As in `correlate`, but less than the window on each side.
         count_include_pad: Whether padded cells count, as zeros. By default a mean is taken over
-            the cells of the image only, as Keras does for `padding="same"`; PyTorch counts them.
+            the cells of the image only, as Keras does for `padding="same"` on TensorFlow and JAX;
+            on PyTorch, Keras's own layer counts them, as PyTorch's does.
 
     Shapes:
         x `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
@@ -617,14 +637,19 @@ def average_pool(
          [0.25 0.25]]
     """
     x = _batch(x, "average_pool")
-    if not _is_float(x.dtype):
+    if not keras.backend.is_float_dtype(x.dtype):
         x = ops.cast(x, keras.config.floatx())
-    pool_size, strides, sides = _pooling_arguments(x, pool_size, strides, padding)
-    means = _reduce_windows(pad_zeros(x, sides), pool_size, strides, "mean")
+    rows, columns = _pooling_axes(x, pool_size, strides, padding)
+
+    def means(x: Tensor) -> Tensor:
+        x = pad_zeros(x, (rows.pads, columns.pads))
+        return pooling.mean(x, rows.without_pads(), columns.without_pads())
+
     if count_include_pad or padding == "valid":
-        return means
-    image = ops.ones_like(x[:1, :, :, :1])  # and what part of each window lies in it
-    return means / _reduce_windows(pad_zeros(image, sides), pool_size, strides, "mean")
+        return means(x)
+    return means(x) / means(
+        ops.ones_like(x[:1, :, :, :1])
+    )  # what part of a window lies in the image
 
 
 def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tensor:
@@ -679,40 +704,67 @@ def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tenso
 # --- Helpers --------------------------------------------------------------------------------------
 
 
-def _resolve_padding(
-    x: Tensor,
-    window: Sequence[int],
+def _geometry(
+    input_shape: Sequence[int | None],
+    kernel_shape: Sequence[int],
+    dtype: Any,
+    strides: Size,
     padding: Padding,
-    strides: Sequence[int],
-    dilation_rate: Sequence[int],
-) -> Any:
-    """((top, bottom), (left, right)) for this batch, in numbers or, if need be, in tensors."""
-    axes = zip(
-        ops.shape(x)[1:3],
-        window,
-        by_axis(standardize_padding(padding)),
-        strides,
-        dilation_rate,
-        strict=True,
+    dilation_rate: Size,
+    groups: int,
+    dynamic_shape: Sequence[Any] = (None, None, None, None),
+) -> Geometry:
+    """Check all that `correlate` is given besides numbers, and find the sizes."""
+    if len(kernel_shape) != 4 or 0 in kernel_shape:
+        raise ValueError(
+            "correlate expected a kernel of shape (k_h, k_w, channels, filters), none of them 0. "
+            f"Received: kernel.shape={tuple(kernel_shape)}. Add missing axes by kernel[..., None]."
+        )
+    check_int(groups, "groups", minimum=1)
+    channels, depth, filters = input_shape[-1], *kernel_shape[2:]
+    if channels not in (depth * groups, None):
+        raise ValueError(
+            f"The kernel expects {depth * groups} input channels. Received: inputs of shape "
+            f"{tuple(input_shape)}, which have {channels}, and a kernel of shape "
+            f"{tuple(kernel_shape)} with groups={groups}. The last axis must hold the channels."
+        )
+    if filters % groups != 0:
+        raise ValueError(
+            "The number of output channels must be a multiple of groups. Received: a kernel of "
+            f"shape {tuple(kernel_shape)}, whose last axis counts them, and groups={groups}."
+        )
+    rows, columns = find_axes(
+        input_shape[1:3],
+        kernel_shape[:2],
+        standardize_padding(padding),
+        standardize_pair(strides, "strides"),
+        standardize_pair(dilation_rate, "dilation_rate"),
+        dynamic_shape[1:3],
     )
-    rows, columns = (axis_padding(*axis) for axis in axes)
-    return rows, columns
+    dtype = keras.backend.standardize_dtype(dtype)
+    return Geometry(rows, columns, depth * groups, filters, groups, input_shape[0], dtype)
 
 
-def _pooling_arguments(
+def _pooling_axes(
     x: Tensor, pool_size: Size, strides: Size | None, padding: Padding
-) -> tuple[tuple[int, int], tuple[int, int], Any]:
+) -> tuple[Axis, Axis]:
     pool_size = standardize_pair(pool_size, "pool_size")
     strides = pool_size if strides is None else standardize_pair(strides, "strides")
     padding = standardize_padding(padding)
     check_pooling_padding(pool_size, padding)
-    output_size(tuple(x.shape[1:3]), pool_size, padding, strides)  # does it fit?
-    return pool_size, strides, _resolve_padding(x, pool_size, padding, strides, (1, 1))
+    dynamic_shape = ops.shape(x)[1:3]
+    return find_axes(x.shape[1:3], pool_size, padding, strides, dynamic_shape=dynamic_shape)
+
+
+def _correlate_valid(x: Tensor, kernel: Tensor) -> Tensor:
+    """The definition, for the book's functions."""
+    geometry = _geometry(x.shape, kernel.shape, x.dtype, 1, "valid", 1, 1)
+    return definition.run(x, kernel, None, geometry)
 
 
 def _batch(x: Tensor, function: str) -> Tensor:
     """Turn x into a tensor of rank 4."""
-    x = ops.convert_to_tensor(x)
+    x = _numbers(x, "x", function)
     if len(x.shape) != 4:
         raise ValueError(
             f"{function} expected a batch of images of shape (batch, h, w, channels). Received: "
@@ -721,11 +773,22 @@ def _batch(x: Tensor, function: str) -> Tensor:
     return x
 
 
+def _numbers(x: Tensor, name: str, function: str) -> Tensor:
+    """Turn x into a tensor; refuse what holds no numbers."""
+    kind = str(getattr(x, "dtype", None) or np.asarray(x).dtype)
+    if not re.search("float|int|bool", kind):
+        raise TypeError(
+            f"{function} expected numbers in {name}. Received: an array or tensor of dtype {kind}. "
+            "Convert it first, for example by np.asarray(..., dtype='float32')."
+        )
+    return ops.convert_to_tensor(x)
+
+
 def _image_and_kernel(
     X: Tensor, K: Tensor, function: str, x_axes: str, k_axes: str
 ) -> tuple[Tensor, Tensor]:
     """X and K as tensors of one type, with the ranks and channels that the axes' names tell."""
-    X, K = ops.convert_to_tensor(X), ops.convert_to_tensor(K)
+    X, K = _numbers(X, "X", function), _numbers(K, "K", function)
     for name, tensor, axes in (("X", X, x_axes), ("K", K, k_axes)):
         if len(tensor.shape) != len(axes.split(",")):
             raise ValueError(
@@ -747,46 +810,12 @@ def _image_and_kernel(
 
 def _of_one_type(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     """Both in the type of their product. Integers have 32 bits: the sums would not fit into 8."""
-    dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in (x, kernel)]
-    dtype = keras.backend.result_type(*dtypes)
-    if not _is_float(dtype):
+    one, other = (keras.backend.standardize_dtype(tensor.dtype) for tensor in (x, kernel))
+    # Of two of 64 bits, Keras would make one of 32 on PyTorch.
+    dtype = one if one == other else keras.backend.result_type(one, other)
+    if not keras.backend.is_float_dtype(dtype):
         dtype = keras.backend.result_type(dtype, "int32")
     return ops.cast(x, dtype), ops.cast(kernel, dtype)
-
-
-def _is_float(dtype: Any) -> bool:
-    return "float" in keras.backend.standardize_dtype(dtype)
-
-
-def _lowest(dtype: Any) -> float:
-    dtype = keras.backend.standardize_dtype(dtype)
-    return -np.inf if _is_float(dtype) else np.iinfo(dtype).min
-
-
-def _reduce_windows(
-    x: Tensor, size: tuple[int, int], strides: tuple[int, int], operation: str
-) -> Tensor:
-    """The `"max"` or the `"mean"` of the cells of each window."""
-    if computes_on_tensorflow(x) and _is_float(x.dtype) and math.prod(size) <= _MOST_CELLS_COMPILED:
-        from cnn_tf import on_tensorflow
-
-        if on_tensorflow.compiles(x):
-            return getattr(on_tensorflow, f"{operation}_pool")(x, size, strides)
-    combine = {"max": _first_maximum, "mean": ops.add}[operation]
-    for axis in (2, 1):  # along the width, then along the height
-        first, *others = window_views(x, axis, size[axis - 1], strides[axis - 1])
-        for other in others:
-            first = combine(first, other)
-        x = first
-    return x / math.prod(size) if operation == "mean" else x
-
-
-def _first_maximum(a: Tensor, b: Tensor) -> Tensor:
-    """The larger of a and b, or a NaN; where they tie, the gradient goes to a.
-
-    `ops.maximum` splits the gradient of a tie on some back ends.
-    """
-    return ops.where(ops.logical_or(b > a, b != b), b, a)
 
 
 def _pad_axis(x: Tensor, axis: int, sides: Any, mode: str) -> Tensor:

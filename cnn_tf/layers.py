@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from cnn_tf._convolution import standardize_algorithm
 from cnn_tf.arguments import (
     Padding,
     Size,
@@ -36,7 +37,13 @@ class _ImageLayer(keras.layers.Layer):
         return super().__call__(inputs, *args, **kwargs)
 
     def _check_inputs(self, inputs: Tensor) -> None:
-        self._check_rank(_shape(inputs))
+        if not hasattr(inputs, "shape"):
+            raise TypeError(
+                f"Layer {self.name!r} expected a tensor or an array. Received: inputs of type "
+                f"{type(inputs).__name__}. Convert them first, for example by "
+                "np.asarray(inputs, dtype='float32')."
+            )
+        self._check_rank(tuple(inputs.shape))
 
     def _check_rank(self, shape: Shape) -> None:
         axes = "h, w, channels" if self.data_format == "channels_last" else "channels, h, w"
@@ -48,7 +55,7 @@ class _ImageLayer(keras.layers.Layer):
             )
 
     def _check_float(self, inputs: Tensor) -> None:
-        dtype = keras.backend.standardize_dtype(getattr(inputs, "dtype", "float32"))
+        dtype = str(getattr(inputs.dtype, "name", inputs.dtype))
         if "float" not in dtype:
             raise TypeError(
                 f"Layer {self.name!r} expected floats. Received: inputs of dtype {dtype}. "
@@ -80,11 +87,6 @@ class _ImageLayer(keras.layers.Layer):
         return (input_shape[0], *size, channels) if last else (input_shape[0], channels, *size)
 
 
-def _shape(inputs: Tensor) -> Shape:
-    shape = getattr(inputs, "shape", None)
-    return tuple(np.shape(inputs) if shape is None else shape)
-
-
 @keras.saving.register_keras_serializable(package="cnn_tf")
 class Conv2D(_ImageLayer, keras.layers.Conv2D):
     r"""2-D convolution layer with padding by number, its arithmetic written out.
@@ -103,6 +105,8 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
             (rows, columns), or ((top, bottom), (left, right)).
         padding_mode: What the added cells hold: `"zeros"`, `"reflect"`, `"symmetric"`,
             `"circular"` or `"replicate"`. It goes with `"same"` too.
+        algorithm: How it is computed, one of the names in `cnn_tf.functional.correlate`. `None`
+            for the one that suits the shapes.
 
     Shapes:
         `(batch, h, w, c_i)` -> `(batch, out_h, out_w, filters)`; kernel
@@ -111,8 +115,9 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
         `out_h` and `out_w`.
 
     Returns:
-        The layer; called on a batch, a tensor of its compute type. A NaN or an infinity
-        may reach outputs beside those that see it: see `cnn_tf.functional.correlate`.
+        The layer; called on a batch, a tensor of its compute type. A NaN or an infinity may reach
+        outputs beside those that see it, but never with `algorithm="definition"`: see
+        `cnn_tf.functional.correlate`.
 
     Raises:
         ValueError: An argument out of its range, an input of another rank or number of channels,
@@ -149,6 +154,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
         padding_mode: str = "zeros",
+        algorithm: str | None = None,
         **kwargs: Any,
     ) -> None:
         check_int(filters, "filters", minimum=1)
@@ -182,6 +188,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
             setattr(self, name, standardize_pair(getattr(self, name), name))
         self.padding = standardize_padding(padding)
         self.padding_mode = standardize_padding_mode(padding_mode)
+        self.algorithm = standardize_algorithm(algorithm)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Cross-correlate a batch, add the bias, apply the activation."""
@@ -205,6 +212,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
                 dilation_rate=self.dilation_rate,
                 groups=self.groups,
                 bias=bias,
+                algorithm=self.algorithm,
             )
 
         return self._channels_last(correlate_batch, inputs)
@@ -217,12 +225,13 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make such a layer again."""
-        return {**super().get_config(), "padding_mode": self.padding_mode}
+        more = {"padding_mode": self.padding_mode, "algorithm": self.algorithm}
+        return {**super().get_config(), **more}
 
     def _check_inputs(self, inputs: Tensor) -> None:
         super()._check_inputs(inputs)
         self._check_float(inputs)
-        shape, axis = _shape(inputs), -1 if self.data_format == "channels_last" else 1
+        shape, axis = tuple(inputs.shape), -1 if self.data_format == "channels_last" else 1
         if not self.built and shape[axis] is None:
             raise ValueError(
                 f"Layer {self.name!r} expected a known number of channels, which the kernel's "
@@ -329,8 +338,8 @@ class AveragePooling2D(_PoolingLayer, keras.layers.AveragePooling2D):
         padding: `"valid"` (none), `"same"`, an int for the cells added on each side, a pair
             (rows, columns), or ((top, bottom), (left, right)); less than the window.
         data_format: `"channels_last"` or `"channels_first"`. `None` means Keras's setting.
-        count_include_pad: Whether padded cells count in a mean, as zeros. By default they do
-            not, as in Keras; PyTorch's layer counts them.
+        count_include_pad: Whether padded cells count in a mean, as zeros. By default they do not,
+            as in Keras's layer on TensorFlow and JAX; on PyTorch it counts them, as PyTorch's does.
 
     Shapes:
         `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.

@@ -4,13 +4,14 @@
 and `receptive_field_plot` draws it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+from cnn_tf import _backend
 from cnn_tf.arguments import FullPadding, axis_padding, by_axis, check_int
 from cnn_tf.functional import Tensor
 from cnn_tf.layers import AveragePooling2D
@@ -223,7 +224,7 @@ def receptive_field_by_gradient(
         return ops.sum(y[0, row, column, :] if last else y[0, :, row, column])
 
     image = rng.uniform(0.5, 1.5, shape).astype("float32")
-    gradient = _gradient(cell, image[None])[0]
+    gradient = _backend.gradient(cell, image[None])[0]
     if not np.isfinite(gradient).all():
         raise ValueError(
             f"{caller} met gradients too large for 32 bits: the model is too deep. Measure a part "
@@ -555,33 +556,6 @@ def _positive(rng: np.random.Generator, weight: Any) -> np.ndarray:
     # Not too small at the rim of a deep stack, nor too large in its middle.
     channels = 1 if "depthwise" in weight.path else values.shape[-2]
     return values / (channels * np.sqrt(np.prod(values.shape[:-2])))
-
-
-def _gradient(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
-    """The derivative of a number with respect to an array, on whichever back end runs."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        variable = tf.convert_to_tensor(x)
-        with tf.GradientTape() as tape:
-            tape.watch(variable)
-            value = function(variable)
-        gradient = tape.gradient(value, variable, unconnected_gradients="zero")
-    elif keras.backend.backend() == "jax":
-        import jax
-
-        gradient = jax.grad(function)(ops.convert_to_tensor(x))
-    elif keras.backend.backend() == "torch":
-        import torch
-
-        variable = ops.convert_to_tensor(x).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(function(variable), variable, materialize_grads=True)
-    else:
-        raise NotImplementedError(
-            "Expected a back end with gradients: TensorFlow, JAX or PyTorch. Received: "
-            f"{keras.backend.backend()!r}. Set the environment variable KERAS_BACKEND."
-        )
-    return np.asarray(ops.convert_to_numpy(gradient))
 
 
 # --- The drawing ----------------------------------------------------------------------------------

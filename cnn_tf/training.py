@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cnn_tf import _backend
 from cnn_tf.arguments import check_int
 from cnn_tf.plots import Figure, line_plot
 
@@ -93,7 +94,7 @@ def fit(
             loss=loss,
             metrics=["accuracy"],
             # With JAX it gains nothing, and PyTorch refuses it.
-            steps_per_execution=20 if keras.backend.backend() == "tensorflow" else 1,
+            steps_per_execution=20 if _backend.is_tensorflow() else 1,
         )
     keras.utils.set_random_seed(seed)
     log = TrainingLog()
@@ -121,7 +122,7 @@ def device_name() -> str:
         >>> device_name().split(":")[0] in ("cpu", "gpu", "tpu")
         True
     """
-    return str(keras.distribution.list_devices()[0])
+    return _backend.device_name()
 
 
 class TrainingLog(keras.callbacks.History):
@@ -292,33 +293,14 @@ def _images_and_labels(data: Any, name: str) -> _Pair:
 
 def _feed(train: _Pair, validation: _Pair, batch_size: int) -> dict[str, Any]:
     """The arguments with which Keras's `fit` reads the pictures in batches."""
-    if keras.backend.backend() != "tensorflow":
+    if not _backend.is_tensorflow():
         x, y = train
         return {"x": x, "y": y, "batch_size": batch_size, "validation_data": validation}
     return {
-        "x": _dataset(*train, batch_size, shuffle=True),
+        "x": _backend.batches(*train, batch_size, shuffle=True),
         "shuffle": False,  # Keras warns of True, for the data set shuffles by itself
-        "validation_data": _dataset(*validation, batch_size),
+        "validation_data": _backend.batches(*validation, batch_size),
     }
-
-
-def _dataset(images: np.ndarray, labels: np.ndarray, batch_size: int, shuffle: bool = False) -> Any:
-    """Batches, as Keras makes them from arrays, but not tuned while they are read.
-
-    TensorFlow's tuning of a data set sleeps for 10, 20, 40, ... milliseconds. At the end of an
-    epoch Keras often waits until it has slept its fill: for up to as long as the epoch took.
-    """
-    import tensorflow as tf
-
-    with tf.device("cpu"):
-        images, labels = tf.constant(images), tf.constant(labels)
-    order = tf.data.Dataset.range(len(labels))
-    if shuffle:
-        order = order.shuffle(len(labels))
-    batches = order.batch(batch_size).map(lambda i: (tf.gather(images, i), tf.gather(labels, i)))
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return batches.prefetch(1).with_options(options)
 
 
 def _ends_in_softmax(model: Any) -> bool:

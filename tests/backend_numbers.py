@@ -46,7 +46,7 @@ def compute():
     for mode in ("max", "avg"):
         numbers[f"pool2d {mode}"] = cnn_tf.pool2d(image, (2, 3), mode)
 
-    for width, names in ((7, LAYERS), (80, LONG_ROWS)):  # both ways of computing
+    for width, names in ((7, LAYERS), (80, LONG_ROWS)):
         images = rng.normal(size=(2, 6, width, 3)).astype("float32")
         for name in names:
             layer = LAYERS[name]()

@@ -48,6 +48,14 @@ def test_numbers_are_those_of_tensorflow(backend, numbers, need):
         )
 
 
+def test_what_a_user_does(need, tmp_path):
+    """TensorFlow trains and saves a network; the two others load it."""
+    for backend in ("tensorflow", "jax", "torch"):
+        need(backend)
+        result = run([PROGRAM.with_name("backend_use.py"), tmp_path], backend)
+        assert result.returncode == 0, result.stderr
+
+
 HIDE_ALL_BACK_ENDS = """
 import sys
 

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 PAGES = sorted(BOOK.glob("*.md"))
-# What is nobody's to import: the command line, and the helpers that check arguments.
-INNER_MODULES = {"__init__", "__main__", "arguments", "correlation", "on_tensorflow"}
+# What is nobody's to import: the command line, what is private, and the helpers of arguments.
+INNER_MODULES = {"__init__", "__main__", "_backend", "arguments"}
 MODULES = sorted({path.stem for path in (ROOT / "cnn_tf").glob("*.py")} - INNER_MODULES)
 
 

@@ -24,7 +24,7 @@ from cnn_tf import (
 )
 from cnn_tf.arguments import PADDING_MODES
 from tests import reference
-from tests.ways import EACH_WAY, forced
+from tests.algorithms import EACH_ALGORITHM, windows
 
 X = np.arange(9.0).reshape(3, 3)
 K = np.array([[0.0, 1.0], [2.0, 3.0]])
@@ -221,14 +221,12 @@ def test_under_tf_function(function, arguments, jit_compile):
 
 
 @st.composite
-def correlations(draw):
+def correlations(draw, algorithm):
     """Arguments of a correlation, and the padding spelt out."""
-    window = draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
-    strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 3)))
+    window, strides, dilation, groups = draw(windows(algorithm))
     span = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     size = [draw(st.integers(n, n + 5)) for n in span]
-    groups, depth, each = draw(st.tuples(*[st.integers(1, 3)] * 3))
+    depth, each = draw(st.tuples(*[st.integers(1, 3)] * 2))
     mode = draw(st.sampled_from(PADDING_MODES))
     padding = draw(st.sampled_from(["valid", "same", "numbers"]))
     most = min(*(n - 1 for n in size), 3)  # as many cells as each mode can add
@@ -246,13 +244,13 @@ def correlations(draw):
     return x, kernel, strides, padding, mode, dilation, groups, sides
 
 
-@EACH_WAY
-@given(case=correlations())
-def test_correlate_equals_the_loops(way, case):
-    x, kernel, strides, padding, mode, dilation, groups, sides = case
+@EACH_ALGORITHM
+@given(data=st.data())
+def test_correlate_equals_the_loops(algorithm, data):
+    x, kernel, *arguments, sides = data.draw(correlations(algorithm))
+    strides, _, mode, dilation, groups = arguments
     expected = reference.correlate(reference.pad(x, sides, mode), kernel, strides, dilation, groups)
-    with forced(way):
-        y = functional.correlate(x, kernel, strides, padding, mode, dilation, groups)
+    y = functional.correlate(x, kernel, *arguments, algorithm=algorithm)
     np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -348,7 +346,12 @@ IMAGES, KERNEL = np.zeros((1, 5, 6, 3)), np.zeros((3, 3, 3, 2))
         (lambda: comp_conv2d(Conv2D(2, 3, name='two'), X), ValueError, "Received: (1, 1, 1, 2) from 'two'. Give the layer one filter"),
         (lambda: comp_conv2d(Conv2D(1, 3), X.astype(int)), TypeError, "expected floats. Received: inputs of dtype int64. Convert them"),
         (lambda: functional.correlate(IMAGES[0], KERNEL), ValueError, "Received: x.shape=(5, 6, 3). Add the missing axes"),
-        (lambda: functional.correlate(IMAGES, KERNEL[0]), ValueError, "(k_h, k_w, channels, filters). Received: kernel.shape=(3, 3, 2)"),
+        (lambda: functional.correlate(IMAGES, KERNEL[0]), ValueError, "(k_h, k_w, channels, filters), none of them 0. Received: kernel.shape=(3, "),
+        (lambda: functional.correlate(IMAGES.astype(str), KERNEL), TypeError, "correlate expected numbers in x. Received: an array or tensor of dtype <U"),
+        (lambda: corr2d([["a"]], [[1.0]]), TypeError, "corr2d expected numbers in X. Received: an array or tensor of dtype <U1. Convert it first"),
+        (lambda: functional.correlate(IMAGES, KERNEL[..., :0]), ValueError, "none of them 0. Received: kernel.shape=(3, 3, 3, 0)"),
+        (lambda: functional.correlate(IMAGES, KERNEL, groups=1.0), TypeError, "`groups` must be an integer. Received: groups=1.0 of type float"),
+        (lambda: functional.correlate(IMAGES, KERNEL, groups=True), TypeError, "`groups` must be an integer. Received: groups=True of type bool"),
         (lambda: functional.correlate(IMAGES, KERNEL[:, :, :2]), ValueError, "expects 2 input channels. Received: inputs of shape (1, 5, 6, 3), which have 3"),
         (lambda: functional.correlate(IMAGES, KERNEL[:, :, :1], groups=3), ValueError, "must be a multiple of groups"),
         (lambda: functional.correlate(IMAGES, KERNEL, padding=6, padding_mode="circular"), ValueError, "at most 5 cells"),

@@ -22,7 +22,7 @@ from cnn_tf import AveragePooling2D, AvgPool2D, Conv2D, MaxPool2D, MaxPooling2D
 from cnn_tf.arguments import PADDING_MODES
 from cnn_tf.layers import LocallyConnected2D
 from tests import reference
-from tests.ways import EACH_WAY, forced
+from tests.algorithms import EACH_ALGORITHM, SUITED, windows
 
 EACH_POOLING = pytest.mark.parametrize("pooling", ["MaxPooling2D", "AveragePooling2D"])
 EACH_LAYER = pytest.mark.parametrize(
@@ -171,12 +171,11 @@ def test_whether_padded_cells_count_in_a_mean(count_include_pad, expected):
 
 
 @st.composite
-def convolutions(draw):
+def convolutions(draw, algorithm):
     """Arguments that Keras's layer takes too, and a batch."""
-    window = draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
-    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
-    steps = draw(st.sampled_from([{}, {"strides": draw(pair)}, {"dilation_rate": draw(pair)}]))
-    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    window, strides, dilation, groups = draw(windows(algorithm))
+    # Keras takes no strides and dilation at once.
+    steps = draw(st.sampled_from([{}, {"strides": strides}, {"dilation_rate": dilation}]))
     arguments = {
         "filters": groups * draw(st.integers(1, 2)),
         "kernel_size": window,
@@ -194,19 +193,17 @@ def convolutions(draw):
     return arguments, rng.normal(size=(2, *size, groups * draw(st.integers(1, 3))))
 
 
-@EACH_WAY
+@EACH_ALGORITHM
 @settings(max_examples=25)  # each grouped one is compiled by XLA, in Keras's layer
-@given(case=convolutions())
-def test_conv2d_equals_keras(way, case):
-    arguments, x = case
+@given(data=st.data())
+def test_conv2d_equals_keras(algorithm, data):
+    arguments, x = data.draw(convolutions(algorithm))
     ours, theirs = twins(
-        Conv2D(**arguments, dtype="float64"),
+        Conv2D(**arguments, algorithm=algorithm, dtype="float64"),
         keras.layers.Conv2D(**arguments, dtype="float64"),
         x.shape,
     )
-    with forced(way):
-        actual = values_and_gradients(ours, x)
-    assert_same(actual, values_and_gradients(theirs, x))
+    assert_same(values_and_gradients(ours, x), values_and_gradients(theirs, x))
 
 
 @st.composite
@@ -319,6 +316,17 @@ def test_channels_first_is_the_same_layer_transposed(layer, images):
     y = first(transposed)
     assert y.shape == first.compute_output_shape(transposed.shape)
     np.testing.assert_allclose(np.transpose(y, (0, 2, 3, 1)), last(images), rtol=1e-5, atol=1e-6)
+
+
+def test_channels_first_adds_a_bias_to_each_channel(rng):
+    """Where rows, columns and filters are as many; Keras 3.15 adds it along the columns there."""
+    layer = Conv2D(4, 3, data_format="channels_first")
+    x = rng.normal(size=(2, 3, 6, 6)).astype("float32")
+    layer.build(x.shape)
+    kernel, bias = rng.normal(size=(3, 3, 3, 4)), np.array([0, 10, 20, 30])
+    layer.set_weights([kernel, bias])
+    expected = reference.correlate(np.moveaxis(x, 1, -1), kernel) + bias
+    np.testing.assert_allclose(np.moveaxis(layer(x), 1, -1), expected, rtol=1e-4, atol=1e-4)
 
 
 @EACH_OF_OURS
@@ -600,14 +608,30 @@ def operations(layer, shape):
             y = layer(x)
         return tape.gradient(y, x)
 
-    graph = tf.function(step).get_concrete_function(tf.TensorSpec(shape)).graph
-    return {operation.type for operation in graph.get_operations()}
+    graph = tf.function(step).get_concrete_function(tf.TensorSpec(shape)).graph.as_graph_def()
+    inside = [node for function in graph.library.function for node in function.node_def]
+    return {node.op for node in [*graph.node, *inside]}
 
 
 @EACH_OF_OURS
 @pytest.mark.parametrize("width", [8, None])
 def test_no_built_in_operation_is_in_the_graph(layer, width):
     assert not BUILT_IN & operations(fresh(layer), (2, 7, width, 3))
+
+
+@EACH_ALGORITHM
+def test_no_algorithm_calls_a_built_in_operation(algorithm):
+    (k_h, k_w, channels, filters), arguments = SUITED[algorithm]
+    layer = Conv2D(filters, (k_h, k_w), algorithm=algorithm, **arguments)
+    assert not BUILT_IN & operations(layer, (2, 7, 8, channels))
+    with no_built_in():
+        layer(np.zeros((2, 7, 8, channels), "float32"))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_one_that_is_smuggled_in_would_be_seen(jit_compile):
+    hidden = tf.function(lambda x: tf.nn.max_pool2d(x, 2, 2, "VALID"), jit_compile=jit_compile)
+    assert BUILT_IN & operations(lambda x: hidden(x) + 1, (2, 7, 8, 3))
 
 
 @EACH_LAYER
@@ -629,6 +653,7 @@ def built():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
+        (lambda: Conv2D(2, 3, algorithm="fft"), ValueError, "or None for the one that suits the shapes. Received: algorithm='fft'"),
         (lambda: Conv2D(0, 3), ValueError, "`filters` must be at least 1. Received: 0"),
         (lambda: Conv2D(-2, 3), ValueError, "`filters` must be at least 1. Received: -2"),
         (lambda: Conv2D("8", 3), TypeError, "`filters` must be an integer. Received: filters='8' of type str"),
@@ -657,6 +682,9 @@ def built():
         (lambda: Conv2D(2, 3, groups=2)(IMAGES), ValueError, "evenly divisible by the number of groups. Received groups=2, but the input has 3 channels"),
         (lambda: Conv2D(2, 3)(keras.Input((7, 8, None))), ValueError, "expected a known number of channels"),
         (lambda: built()(IMAGES[..., :2]), ValueError, "Layer 'built' was built for 3 input channels. Received: inputs of shape (2, 7, 8, 2), which have 2 (data_format='channels_last'). Use a new"),
+        (lambda: Conv2D(2, 3)(IMAGES.tolist()), TypeError, "expected a tensor or an array. Received: inputs of type list. Convert them first"),
+        (lambda: MaxPooling2D(2)("picture.png"), TypeError, "Received: inputs of type str"),
+        (lambda: Conv2D(2, 3)(IMAGES.astype(str)), TypeError, "expected floats. Received: inputs of dtype str"),
         (lambda: Conv2D(2, 3)(IMAGES.astype("uint8")), TypeError, "expected floats. Received: inputs of dtype uint8. Convert them first, for example by x.astype('float32') / 255"),
         (lambda: Conv2D(2, 3)(keras.Input((7, 8, 3), dtype="int32")), TypeError, "Received: inputs of dtype int32"),
         (lambda: AveragePooling2D()(IMAGES.astype("int64")), TypeError, "Received: inputs of dtype int64"),

@@ -1,0 +1,136 @@
+"""By what and on what Keras computes, asked in one place; and the few things only TensorFlow has.
+
+Everything else in the package is written in `keras.ops`, which TensorFlow, JAX and PyTorch share.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+NAME = keras.backend.backend()
+if NAME == "tensorflow":
+    import tensorflow as tf
+elif NAME == "jax":
+    import jax
+elif NAME == "torch":
+    import torch
+
+Tensor = Any
+
+
+def is_tensorflow(x: Tensor = None) -> bool:
+    """Whether TensorFlow computes, and x is not only the shape and type of a tensor."""
+    return NAME == "tensorflow" and not isinstance(x, keras.KerasTensor)
+
+
+def device_name() -> str:
+    """Keras's name of the first accelerator, such as `"gpu:0"`, or else `"cpu:0"`."""
+    if NAME == "torch":  # for which Keras lists no devices
+        return "gpu:0" if torch.cuda.is_available() else "cpu:0"
+    return str(keras.distribution.list_devices()[0])
+
+
+def has_accelerator() -> bool:
+    """Whether there is something better than a CPU to compute on."""
+    return not device_name().startswith("cpu")
+
+
+def cut(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+    """x[start:stop] along an axis of known size."""
+    if (start, stop) == (0, x.shape[axis]):
+        return x
+    if not is_tensorflow(x):
+        return x[(slice(None),) * axis + (slice(start, stop),)]
+    # The gradient of this is a padding, and ten times as fast as that of x[...].
+    begin, size = np.zeros(len(x.shape), int), np.full(len(x.shape), -1)
+    begin[axis], size[axis] = start, stop - start
+    return tf.slice(x, begin, size)
+
+
+def matmul(a: Tensor, b: Tensor, *, transpose: str = "") -> Tensor:
+    """The product of matrices. With transpose, `"a"` or `"b"`, both are plain matrices."""
+    if is_tensorflow(a) and len(a.shape) == len(b.shape) == 2:  # no transposed copy is made
+        return tf.matmul(a, b, transpose_a=transpose == "a", transpose_b=transpose == "b")
+    a, b = (a.T if transpose == "a" else a), (b.T if transpose == "b" else b)
+    # Of numbers of 64 bits, Keras's own makes some of 32 on PyTorch.
+    return a @ b if NAME == "torch" else keras.ops.matmul(a, b)
+
+
+def gate(x: Tensor, by: Tensor) -> Tensor:
+    """On TensorFlow, x where the other tensor is positive, and zero elsewhere: in one pass."""
+    return tf.raw_ops.ReluGrad(gradients=x, features=by)
+
+
+def custom_gradient(
+    function: Callable[..., tuple[Tensor, Callable[[Tensor], Any]]], *tensors: Tensor
+) -> Tensor:
+    """On TensorFlow, apply a function that brings its own gradient.
+
+    The gradient is made of ordinary operations, so it has a gradient itself.
+
+    Args:
+        function: Of the tensors. It returns its value, and a function from the value's gradient to
+            those of the tensors.
+        tensors: What it is applied to, and differentiated by.
+    """
+
+    @tf.custom_gradient
+    def with_gradient(*tensors: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        y, gradients = function(*tensors)
+        shape = y.shape  # y itself would be kept alive
+        return y, lambda upstream: gradients(tf.ensure_shape(upstream, shape))
+
+    # In a branch of tf.cond, a custom gradient cannot read what comes from outside.
+    return with_gradient(*map(tf.identity, tensors))
+
+
+def gradient(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
+    """The derivative of a number with respect to an array."""
+    if is_tensorflow():
+        variable = tf.convert_to_tensor(x)
+        with tf.GradientTape() as tape:
+            tape.watch(variable)
+            value = function(variable)
+        result = tape.gradient(value, variable, unconnected_gradients="zero")
+    elif NAME == "jax":
+        result = jax.grad(function)(keras.ops.convert_to_tensor(x))
+    elif NAME == "torch":
+        variable = keras.ops.convert_to_tensor(x).requires_grad_(True)
+        (result,) = torch.autograd.grad(function(variable), variable, materialize_grads=True)
+    else:
+        raise NotImplementedError(
+            "Expected a back end with gradients: TensorFlow, JAX or PyTorch. Received: "
+            f"{NAME!r}. Set the environment variable KERAS_BACKEND."
+        )
+    return np.asarray(keras.ops.convert_to_numpy(result))
+
+
+def after(tensors: Sequence[Tensor]) -> contextlib.AbstractContextManager[Any]:
+    """On TensorFlow, begin what is computed within only when these tensors are there.
+
+    A graph would begin it at once, and memory would hold the parts of all.
+    """
+    if tf.executing_eagerly():
+        return contextlib.nullcontext()
+    graph = tf.compat.v1.get_default_graph()
+    return tf.control_dependencies([tensor for tensor in tensors if tensor.graph is graph])
+
+
+def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, shuffle: bool = False) -> Any:
+    """On TensorFlow, batches as Keras makes them of arrays, but not tuned while they are read.
+
+    TensorFlow's tuning of a data set sleeps for 10, 20, 40, ... milliseconds. At the end of an
+    epoch Keras often waits until it has slept its fill: for up to as long as the epoch took.
+    """
+    with tf.device("cpu"):
+        images, labels = tf.constant(images), tf.constant(labels)
+    order = tf.data.Dataset.range(len(labels))
+    if shuffle:
+        order = order.shuffle(len(labels))
+    read = order.batch(batch_size).map(lambda i: (tf.gather(images, i), tf.gather(labels, i)))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return read.prefetch(1).with_options(options)

@@ -1,0 +1,57 @@
+"""The definition: im2col along the rows, then one product for each row of the kernel.
+
+The windows of a row are gathered side by side: a matrix of `batch * h * out_w` rows and
+`k_w * c_i` columns. The rows of the kernel are `k_h` matrices of `k_w * c_i` by `c_o`. Each row of
+outputs is the sum of `k_h` products, one for each row of the image that its windows see.
+
+Multiplications: `out_h * out_w * k_h * k_w * c_i * c_o` for each image. Bytes: the windows, `k_w`
+times as many as the image has.
+
+This is the way that the book shows, and the one that all others are held against. It takes every
+setting, every type and every back end.
+"""
+
+from keras import ops
+
+from cnn_tf._backend import Tensor, matmul
+from cnn_tf._convolution.geometry import Geometry
+from cnn_tf._convolution.windows import pad_zeros, taps
+
+
+def applies(geometry: Geometry) -> bool:
+    """To everything."""
+    return True
+
+
+def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """Cross-correlate images `(batch, h, w, c_i)` with `(k_h, k_w, c_i // groups, c_o)`."""
+    x, geometry = pad_zeros(x, geometry.pads), geometry.without_pads()
+    (k_h, k_w), groups, filters = geometry.kernel, geometry.groups, geometry.filters
+    depth = geometry.channels // groups
+    columns = taps(x, 2, geometry.columns)
+    if groups == 1:
+        windows = ops.concatenate(columns, axis=-1)  # (batch, h, out_w, k_w * c_i)
+        matrices = ops.reshape(kernel, (k_h, k_w * depth, filters))
+    else:
+        columns = [_split_channels(column, groups, depth) for column in columns]
+        windows = ops.concatenate(columns, axis=-1)  # (batch, h, groups, out_w, k_w * depth)
+        matrices = ops.reshape(kernel, (k_h, k_w * depth, groups, filters // groups))
+        matrices = ops.transpose(matrices, (0, 2, 1, 3))  # (k_h, groups, k_w * depth, c_o / groups)
+    rows = taps(windows, 1, geometry.rows)
+    y = sum(matmul(row, matrices[u]) for u, row in enumerate(rows))
+    if groups > 1:
+        y = _join_channels(y, filters)
+    return y if bias is None else ops.add(y, bias)
+
+
+def _split_channels(x: Tensor, groups: int, depth: int) -> Tensor:
+    """(batch, h, w, c) -> (batch, h, groups, w, c / groups)."""
+    shape = ops.shape(x)
+    x = ops.reshape(x, (-1, *shape[1:3], groups, depth))
+    return ops.transpose(x, (0, 1, 3, 2, 4))
+
+
+def _join_channels(y: Tensor, channels: int) -> Tensor:
+    """(batch, h, groups, w, c / groups) -> (batch, h, w, c)."""
+    shape = ops.shape(y)
+    return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, shape[1], shape[3], channels))

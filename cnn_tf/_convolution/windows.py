@@ -1,0 +1,149 @@
+"""Taking images apart into what the taps of a window see, and adding it up again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import ops
+
+from cnn_tf._backend import Tensor, cut
+from cnn_tf._convolution.geometry import Axis
+from cnn_tf.arguments import is_symbolic
+
+
+def pad_zeros(x: Tensor, pads: Sequence[Sequence[Any]], value: float = 0) -> Tensor:
+    """Add cells around images, ((top, bottom), (left, right)): zeros, or another number."""
+    rows, columns = pads
+    if not any(is_symbolic(cells) or cells for cells in (*rows, *columns)):
+        return x
+    return ops.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=value)
+
+
+def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
+    """For each tap of a window, what it sees of x as the window moves along an axis.
+
+    x[first::stride] would do, and does where the size of x is not known. But its gradient is slow,
+    on TensorFlow above all, so every stride-th entry is found as an axis of its own.
+
+    Args:
+        x: Images, padded.
+        number: The number of the axis.
+        axis: The axis, without pads.
+    """
+    offsets = range(0, axis.span, axis.dilation)
+    stride, n = axis.stride, x.shape[number]
+    if n is None:  # the end is counted from the back
+        ends = [(offset - offsets[-1]) or None for offset in offsets]
+        before = (slice(None),) * number
+        return [
+            x[(*before, slice(offset, end, stride))]
+            for offset, end in zip(offsets, ends, strict=True)
+        ]
+    count = (n - axis.span) // stride + 1
+    if stride == 1:
+        return [cut(x, number, offset, offset + count) for offset in offsets]
+    blocks = count + offsets[-1] // stride
+    x = resized(x, number, blocks * stride)
+    shape = ops.shape(x)
+    x = ops.reshape(x, (-1, *shape[1:number], blocks, stride, *shape[number + 1 :]))
+    phases = ops.unstack(x, axis=number + 1)
+    starts = [(offset % stride, offset // stride) for offset in offsets]
+    return [cut(phases[phase], number, start, start + count) for phase, start in starts]
+
+
+def untaps(parts: Sequence[Tensor], number: int, axis: Axis) -> Tensor:
+    """Add up, for each cell of an axis, what the taps that saw it hold: the adjoint of `taps`.
+
+    Args:
+        parts: For each tap, a tensor as `taps` gives it.
+        number: The number of the axis.
+        axis: The axis, without pads, its size known.
+    """
+    stride, count = axis.stride, parts[0].shape[number]
+    blocks = count + (axis.span - 1) // stride
+    phases: list[Any] = [None] * stride
+    for offset, part in zip(range(0, axis.span, axis.dilation), parts, strict=True):
+        before = offset // stride
+        part = shifted(part, number, before, blocks - count - before)
+        phase = phases[offset % stride]
+        phases[offset % stride] = part if phase is None else phase + part
+    return resized(interleaved(phases, number), number, axis.cells)
+
+
+def interleaved(phases: Sequence[Tensor | None], number: int) -> Tensor:
+    """One entry of each phase after the other along an axis; `None` stands for zeros."""
+    if len(phases) == 1:
+        return phases[0]
+    empty = ops.zeros_like(next(phase for phase in phases if phase is not None))
+    x = ops.stack([empty if phase is None else phase for phase in phases], axis=number + 1)
+    shape = ops.shape(x)
+    size = shape[number] * len(phases)
+    return ops.reshape(x, (-1, *shape[1:number], size, *shape[number + 2 :]))
+
+
+def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
+    """Put side by side all that windows of some columns see of each row of images.
+
+    The rows are taken apart into blocks of step columns. A window begins with a block, and may
+    reach into the following ones: so all its columns that lie in a block are copied at once.
+
+    Args:
+        x: Images `(batch, h, w, c)`, zeros beyond them included or not.
+        width: Columns of a window.
+        step: Columns from one window to the next.
+        count: Windows in a row.
+
+    Returns:
+        `(batch, h, count, width * c)`.
+    """
+    _, h, _, channels = x.shape
+    axis = _blocks(width, step, count)
+    x = ops.reshape(resized(x, 2, axis.cells * step), (-1, h, axis.cells, step * channels))
+    *whole, last = taps(x, 2, axis)
+    last = cut(last, 3, 0, (width - step * len(whole)) * channels)
+    return ops.concatenate([*whole, last], axis=-1) if whole else last
+
+
+def add_wide_windows(windows: Tensor, step: int, channels: int) -> Tensor:
+    """Add up, for each pixel, what the windows that saw it hold: the adjoint of `wide_windows`."""
+    _, h, count, size = windows.shape
+    axis, block = _blocks(size // channels, step, count), step * channels
+    parts = [cut(windows, 3, start, min(start + block, size)) for start in range(0, size, block)]
+    parts[-1] = resized(parts[-1], 3, block)
+    return ops.reshape(untaps(parts, 2, axis), (-1, h, axis.cells * step, channels))
+
+
+def _blocks(width: int, step: int, count: int) -> Axis:
+    """The blocks of a row, as an axis on which a window has a tap for each that it touches."""
+    reach = -(-width // step)
+    return Axis(count + reach - 1, reach)
+
+
+def resized(x: Tensor, number: int, size: int) -> Tensor:
+    """The first entries of an axis, and zeros where there are too few."""
+    n = x.shape[number]
+    return shifted(cut(x, number, 0, min(n, size)), number, 0, max(size - n, 0))
+
+
+def shifted(x: Tensor, number: int, before: int, after: int) -> Tensor:
+    """Zeros before and after an axis."""
+    if not before and not after:
+        return x
+    return ops.pad(x, [(before, after) if a == number else (0, 0) for a in range(len(x.shape))])
+
+
+def region(x: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """Some rows and columns of images, with zeros where they reach beyond the image.
+
+    Args:
+        x: Images `(batch, h, w, c)`, their sizes known.
+        rows: The first one, perhaps negative, and the one after the last.
+        columns: As the rows.
+    """
+    pads = []
+    for number, (start, stop) in ((1, rows), (2, columns)):
+        n = x.shape[number]
+        first, last = min(max(start, 0), n), min(max(stop, 0), n)
+        before = min(max(-start, 0), stop - start)
+        pads.append((before, stop - start - before - (last - first)))
+        x = cut(x, number, first, last)
+    return pad_zeros(x, pads)

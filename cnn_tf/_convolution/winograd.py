@@ -1,0 +1,122 @@
+"""3x3 kernels of many channels: Winograd's F(4x4, 3x3), with fewer multiplications.
+
+A row of `m` outputs of a kernel of `r` taps takes `m * r` multiplications. But read pixels and taps
+as the coefficients of polynomials: evaluate both polynomials at `n = m + r - 1` points, multiply
+point by point, interpolate. That takes `n` multiplications, besides those of the evaluations, which
+are products with small constant matrices and are shared by all channels. In two dimensions, for a
+tile `d` of 6x6 pixels, a kernel `g` and 4x4 outputs,
+
+    Y = A' [(G g G') * (B' d B)] A
+
+with ' for the transposed matrix and * for the product of each number with its counterpart: 36
+multiplications in place of 144. Over channels, these are 36 products of matrices: the tiles,
+`batch * tiles` rows of `c_i` numbers, by the kernels, `c_i` by `c_o`.
+
+Bytes: the evaluated tiles, 36/16 times the image's, are kept for the gradient.
+
+All pixels of a tile take part in all its outputs, so an infinity or a NaN spoils all of them; and
+the small matrices add and subtract numbers larger than the outputs, which costs some accuracy.
+
+Source: Lavin and Gray (2016), *Fast algorithms for convolutional neural networks*.
+"""
+
+import math
+
+import numpy as np
+from keras import ops
+
+from cnn_tf._backend import Tensor, cut, has_accelerator, is_tensorflow, matmul
+from cnn_tf._convolution.geometry import Geometry
+from cnn_tf._convolution.windows import region
+
+_OUTPUTS = 4  # along each side of a tile
+# Near one, so that their powers are too, and symmetric; the last point is infinity. With the usual
+# 0, 1, -1, 2 and -2 the largest error is more than twice as large.
+_POINTS = (2 / 3, -2 / 3, 4 / 3, -4 / 3, 0)
+_FEWEST_CHANNELS = 32
+_MOST_PRODUCTS = 0.75  # a part of the definition's
+_MOST_BYTES = 64_000_000  # they are kept for the gradient
+
+
+def applies(geometry: Geometry) -> bool:
+    """To one group of images of known size, square kernels of two or three taps a side."""
+    return (
+        geometry.known
+        and geometry.groups == 1
+        and geometry.strides == geometry.dilation == (1, 1)
+        and geometry.kernel in ((2, 2), (3, 3))
+        and geometry.dtype in ("float32", "float64")
+    )
+
+
+def pays(geometry: Geometry) -> bool:
+    """Where channels are many and tiles hold mostly outputs that are wanted.
+
+    On an accelerator products may be rounded to fewer bits, and the errors would be multiplied.
+    """
+    if geometry.kernel != (3, 3) or min(geometry.channels, geometry.filters) < _FEWEST_CHANNELS:
+        return False
+    if not is_tensorflow() or has_accelerator():
+        return False
+    out_h, out_w = geometry.rows.outputs, geometry.columns.outputs
+    products = (_OUTPUTS + 2) ** 2 * math.prod(_tiles(geometry))
+    numbers = (geometry.batch or 1) * products * geometry.channels
+    few = products <= _MOST_PRODUCTS * 9 * out_h * out_w
+    return few and numbers * geometry.bytes_of_a_number <= _MOST_BYTES
+
+
+def _tiles(geometry: Geometry) -> tuple[int, int]:
+    """Rows and columns of tiles."""
+    return -(-geometry.rows.outputs // _OUTPUTS), -(-geometry.columns.outputs // _OUTPUTS)
+
+
+def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """Cross-correlate images with a kernel."""
+    m, r = _OUTPUTS, geometry.kernel[0]
+    n, channels, filters = m + r - 1, geometry.channels, geometry.filters
+    tiles_h, tiles_w = _tiles(geometry)
+
+    # Axes: row and column of a pixel within its m x m block, image, row and column of the block.
+    blocks_h, blocks_w = tiles_h + 1, tiles_w + 1
+    (top, _), (left, _) = geometry.pads
+    x = region(x, (-top, m * blocks_h - top), (-left, m * blocks_w - left))
+    x = ops.reshape(x, (-1, blocks_h, m, blocks_w, m, channels))
+    x = ops.transpose(x, (2, 4, 0, 1, 3, 5))
+    # A tile sees a block and the first r - 1 rows and columns of those below and to the right.
+    seen, order = [], []
+    for i, rows in enumerate((m, r - 1)):
+        part = cut(cut(x, 0, 0, rows), 3, i, i + tiles_h)
+        for j, columns in enumerate((m, r - 1)):
+            pixels = cut(cut(part, 1, 0, columns), 4, j, j + tiles_w)
+            seen.append(ops.reshape(pixels, (rows * columns, -1)))
+            order += [(u + i * m) * n + v + j * m for u in range(rows) for v in range(columns)]
+
+    a, b, g = matrices(m, r)
+    # Both dimensions at once, by one matrix for each: kron(B', B') times the pixels of a tile.
+    outputs_of, tile_of, kernel_of = (
+        ops.convert_to_tensor(matrix, dtype=kernel.dtype)
+        for matrix in (np.kron(a.T, a.T), np.kron(b.T, b.T)[:, order], np.kron(g, g))
+    )
+    x = ops.reshape(matmul(tile_of, ops.concatenate(seen)), (n * n, -1, channels))
+    kernel = matmul(kernel_of, ops.reshape(kernel, (r * r, channels * filters)))
+    y = matmul(x, ops.reshape(kernel, (n * n, channels, filters)))
+    y = matmul(outputs_of, ops.reshape(y, (n * n, -1)))
+    y = ops.reshape(y, (m, m, -1, tiles_h, tiles_w, filters))
+    y = ops.reshape(ops.transpose(y, (2, 3, 0, 4, 1, 5)), (-1, tiles_h * m, tiles_w * m, filters))
+    y = cut(cut(y, 1, 0, geometry.rows.outputs), 2, 0, geometry.columns.outputs)
+    return y if bias is None else ops.add(y, bias)
+
+
+def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Winograd's A `(n, m)`, B `(n, n)` and G `(n, r)`, for m outputs and r taps."""
+    points = np.array(_POINTS[: m + r - 2])
+    n = len(points) + 1
+    a, b, g = np.zeros((n, m)), np.zeros((n, n)), np.zeros((n, r))
+    for j, point in enumerate(points):
+        others = np.delete(points, j)
+        a[j] = point ** np.arange(m)
+        b[:-1, j] = np.poly(others)[::-1]
+        g[j] = point ** np.arange(r) / np.prod(point - others)
+    a[-1, -1] = g[-1, -1] = 1
+    b[:, -1] = np.poly(points)[::-1]
+    return a, b, g

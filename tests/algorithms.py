@@ -1,0 +1,37 @@
+"""The algorithms of a convolution, and for each what it applies to."""
+
+import pytest
+from hypothesis import strategies as st
+
+from cnn_tf._convolution import NAMES
+
+EACH_ALGORITHM = pytest.mark.parametrize("algorithm", NAMES)
+
+# A kernel for images of two channels, and settings.
+SUITED = {
+    "pointwise": ((1, 1, 2, 4), {}),
+    "block_toeplitz": ((3, 2, 2, 4), {}),
+    "winograd": ((3, 3, 2, 4), {}),
+    "strided_im2col": ((3, 2, 2, 4), {"strides": 2}),
+    "shifted_gemm": ((3, 2, 2, 4), {}),
+    "definition": ((3, 2, 2, 4), {}),
+}
+assert list(SUITED) == list(NAMES)
+
+
+@st.composite
+def windows(draw, algorithm):
+    """Rows and columns of a window, steps and dilations to which an algorithm applies; groups."""
+    window = draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
+    strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 3)))
+    groups = draw(st.integers(1, 3)) if algorithm == "definition" else 1
+    if algorithm == "pointwise":
+        window = (1, 1)
+    if algorithm == "winograd":
+        window = draw(st.sampled_from([(2, 2), (3, 3)]))
+    if algorithm in ("pointwise", "winograd", "shifted_gemm"):
+        strides = (1, 1)
+    if algorithm in ("winograd", "strided_im2col"):
+        dilation = (1, 1)
+    return window, strides, dilation, groups

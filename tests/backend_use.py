@@ -1,0 +1,112 @@
+"""What a user does with the package, on whichever back end: a program that fails if it fails.
+
+KERAS_BACKEND=torch python tests/backend_use.py FOLDER
+
+The first run in a folder leaves a trained model there, the next ones load it.
+"""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+
+import cnn_tf
+from cnn_tf.functional import average_pool, choose_algorithm, correlate, max_pool
+from cnn_tf.receptive_field import receptive_field_by_gradient
+
+rng = np.random.default_rng(0)
+
+
+def train():
+    images, labels = rng.random((64, 28, 28, 1), "float32"), rng.integers(0, 10, 64)
+    data = SimpleNamespace(train=(images, labels), validation=(images, labels))
+    model = cnn_tf.LeNet()
+    log = cnn_tf.fit(model, data, epochs=2, verbose=False)
+    assert len(log.history["val_loss"]) == 2
+    assert log.device.partition(":")[0] in ("cpu", "gpu", "tpu")
+    return model
+
+
+def exchange(model, folder):
+    """A model that was saved on one back end puts out the same on another."""
+    images = rng.random((4, 28, 28, 1), "float32")
+    if not (folder / "model.keras").exists():
+        model.save(folder / "model.keras")
+        np.savez(
+            folder / "model.npz", images=images, outputs=keras.ops.convert_to_numpy(model(images))
+        )
+    kept = np.load(folder / "model.npz")
+    loaded = keras.models.load_model(folder / "model.keras")
+    outputs = keras.ops.convert_to_numpy(loaded(kept["images"]))
+    np.testing.assert_allclose(outputs, kept["outputs"], rtol=1e-5, atol=1e-5)
+
+
+def empty_batches():
+    empty = np.zeros((0, 8, 9, 40), "float32")
+    for layer in (
+        cnn_tf.Conv2D(3, 3),
+        cnn_tf.Conv2D(3, 3, strides=2, padding=1),
+        cnn_tf.MaxPooling2D(2),
+        cnn_tf.AveragePooling2D(3, strides=2, padding="same"),
+    ):
+        y = layer(empty)
+        assert tuple(y.shape) == tuple(layer.compute_output_shape(empty.shape))
+
+
+def properties():
+    """Linear, and the same wherever the picture stands."""
+    x, y, kernel = (
+        rng.normal(size=s).astype("float32") for s in ((2, 9, 8, 3), (2, 9, 8, 3), (3, 2, 3, 4))
+    )
+
+    def run(x):
+        return keras.ops.convert_to_numpy(correlate(x, kernel))
+
+    np.testing.assert_allclose(run(2 * x - y), 2 * run(x) - run(y), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(run(x[:, 1:, 2:]), run(x)[:, 1:, 2:], rtol=1e-4, atol=1e-4)
+    assert receptive_field_by_gradient([cnn_tf.Conv2D(1, 2)], 0, 0, (3, 3, 1)).sum() == 4
+
+
+def types():
+    """The type that a symbolic call promises is that of the numbers."""
+    for dtype in ("float32", "bfloat16"):
+        x, kernel = keras.ops.ones((1, 5, 6, 2), dtype), keras.ops.ones((3, 3, 2, 4), dtype)
+        symbolic = keras.KerasTensor(x.shape, dtype)
+        for y, promised in (
+            (correlate(x, kernel), correlate(symbolic, kernel)),
+            (max_pool(x, 2), max_pool(symbolic, 2)),
+            (average_pool(x, 2), average_pool(symbolic, 2)),
+        ):
+            assert keras.backend.standardize_dtype(y.dtype) == promised.dtype == dtype
+            assert tuple(y.shape) == promised.shape
+
+
+def numbers_of_64_bits():
+    import torch
+
+    x = torch.randn(2, 5, 6, 2, dtype=torch.float64, requires_grad=True)
+    kernel = torch.randn(2, 3, 2, 3, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    for function, inputs in (
+        (lambda x, k, b: correlate(x, k, padding="same", bias=b), (x, kernel, bias)),
+        (lambda x, k: correlate(x, k, strides=2, padding=(0, 1)), (x, kernel)),
+        (lambda x: max_pool(x, 2, padding=1), (x,)),
+        (lambda x: average_pool(x, (2, 3), strides=1), (x,)),
+    ):
+        assert function(*inputs).dtype == torch.float64
+        assert torch.autograd.gradcheck(function, inputs)
+    layer = cnn_tf.Conv2D(3, 2, dtype="float64")
+    assert layer(x.detach()).dtype == torch.float64
+
+
+if __name__ == "__main__":
+    exchange(train(), Path(sys.argv[1]))
+    empty_batches()
+    properties()
+    types()
+    if keras.backend.backend() == "torch":
+        numbers_of_64_bits()
+    if keras.backend.backend() != "tensorflow":
+        assert choose_algorithm((1, 30, 30, 64), (3, 3, 64, 64)) == "definition"

@@ -1,0 +1,493 @@
+"""The algorithms of a convolution and of pooling: which is taken, what each can do, how exact."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cnn_tf import _backend, functional
+from cnn_tf._convolution import ALGORITHMS, NAMES, winograd
+from cnn_tf.functional import average_pool, choose_algorithm, correlate, max_pool
+from tests.algorithms import EACH_ALGORITHM, SUITED
+
+# --- Which one is taken ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "arguments", "name"),
+    [
+        ((28, 28, 1), (5, 5, 1, 6), {"padding": "same"}, "block_toeplitz"),
+        ((14, 14, 6), (5, 5, 6, 16), {}, "block_toeplitz"),
+        ((9, 40, 16), (3, 2, 16, 2), {}, "block_toeplitz"),  # 4 columns of 16 numbers
+        ((9, 40, 17), (3, 2, 17, 2), {}, "shifted_gemm"),
+        ((9, 40, 17), (3, 2, 17, 2), {"strides": 2}, "strided_im2col"),
+        ((12, 65, 80), (1, 1, 80, 2), {"padding": 1}, "pointwise"),
+        ((12, 65, 3), (1, 1, 3, 2), {}, "pointwise"),
+        ((12, 65, 80), (1, 1, 80, 2), {"strides": 2}, "strided_im2col"),
+        ((12, 9, 32), (3, 3, 32, 32), {"padding": 1}, "winograd"),
+        ((12, 9, 32), (3, 3, 32, 31), {"padding": 1}, "shifted_gemm"),
+        ((12, 9, 32), (3, 3, 32, 32), {"padding": 2, "dilation_rate": 2}, "shifted_gemm"),
+        ((11, 11, 32), (3, 3, 32, 32), {}, "winograd"),  # 324 products in place of 729
+        ((3, 7, 32), (3, 3, 32, 32), {}, "definition"),  # 72 in place of 45
+        ((12, 9, 32), (3, 3, 32, 32), {"padding": 1, "strides": 2}, "strided_im2col"),
+        ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}, "definition"),
+        ((5, 65, 80), (4, 2, 80, 2), {}, "definition"),  # five rows for two of outputs
+        ((None, 65, 1), (3, 3, 1, 2), {}, "definition"),
+        ((12, 65, 80), (3, 3, 80, 2), {"dtype": "int32"}, "definition"),
+        ((12, 9, 32), (3, 3, 32, 32), {"dtype": "bfloat16"}, "shifted_gemm"),
+    ],
+)
+def test_the_shape_chooses_the_algorithm(size, kernel, arguments, name, rng):
+    assert choose_algorithm((1, *size), kernel, **arguments) == name
+    if None not in size and "dtype" not in arguments:  # and it is the one that runs
+        x, kernel = rng.normal(size=(1, *size)), rng.normal(size=kernel)
+        y = correlate(x, kernel, **arguments)
+        np.testing.assert_array_equal(y, correlate(x, kernel, **arguments, algorithm=name))
+
+
+def test_a_large_batch_takes_no_more_memory_than_it_should():
+    shape, kernel = (32, 32, 32), (3, 3, 32, 32)
+    assert choose_algorithm((None, *shape), kernel) == "winograd"
+    assert choose_algorithm((1000, *shape), kernel) == "shifted_gemm"
+
+
+def test_an_accelerator_gets_no_winograd(monkeypatch, rng):
+    x, kernel = rng.normal(size=(1, 12, 9, 32)), rng.normal(size=(3, 3, 32, 32))
+    expected = correlate(x, kernel)
+    monkeypatch.setattr(_backend, "device_name", lambda: "gpu:0")
+    assert choose_algorithm(x.shape, kernel.shape) == "shifted_gemm"
+    np.testing.assert_allclose(correlate(x, kernel), expected, rtol=1e-9, atol=1e-9)
+
+
+@EACH_ALGORITHM
+def test_the_algorithm_that_is_named_runs(algorithm, monkeypatch, rng):
+    ran = []
+    watched = [
+        each._replace(run=lambda *a, each=each: (ran.append(each.name), each.run(*a))[1])
+        for each in ALGORITHMS
+    ]
+    monkeypatch.setattr("cnn_tf._convolution.ALGORITHMS", watched)
+    kernel, arguments = SUITED[algorithm]
+    correlate(
+        rng.normal(size=(1, 9, 8, 2)), rng.normal(size=kernel), algorithm=algorithm, **arguments
+    )
+    assert ran == [algorithm]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "arguments", "words"),
+    [
+        ("winograd", {}, "`algorithm` must be one of 'pointwise', 'block_toeplitz', 'winograd'"),
+        ("pointwise", {}, "'pointwise' does not apply to these shapes, types and back end"),
+        ("winograd", {"strides": 2}, "'winograd' does not apply"),
+        ("shifted_gemm", {"strides": 2}, "Use one of 'block_toeplitz', 'strided_im2col', 'defini"),
+    ],
+)
+def test_an_algorithm_that_does_not_apply_is_refused(algorithm, arguments, words, rng):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        correlate(np.ones((1, 6, 6, 1)), np.ones((3, 3, 1, 1)), algorithm=algorithm, **arguments)
+
+
+def test_a_symbolic_tensor_gets_the_shape():
+    y = correlate(keras.KerasTensor((None, 40, 40, 8)), np.zeros((3, 3, 8, 4)))
+    assert tuple(y.shape) == (None, 38, 38, 4)
+    for pool in (max_pool, average_pool):
+        assert tuple(pool(keras.KerasTensor((None, 8, 9, 2)), 2).shape) == (None, 4, 4, 2)
+
+
+# --- What each one can do, in eager mode and in a graph -------------------------------------------
+
+
+def weighted(y):
+    """A sum of outputs with weights that differ, the same in each type of number.
+
+    Those of one channel, whose sum is the bias's gradient, do not cancel each other.
+    """
+    weights = tf.cast(1 + tf.cos(tf.range(tf.size(y), dtype=tf.float32)), y.dtype)
+    return tf.reduce_sum(tf.reshape(weights, tf.shape(y)) * y)
+
+
+def gradients(function, *inputs):
+    """Outputs, and the gradients of all that goes in."""
+    inputs = [tf.convert_to_tensor(each) for each in inputs]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        y = function(*inputs)
+        loss = weighted(y)
+    return [y, *tape.gradient(loss, inputs)]
+
+
+def assert_close(actual, expected, tolerance=1e-9):
+    for ours, exact in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=tolerance, atol=tolerance)
+
+
+def _convolution(name):
+    kernel, arguments = SUITED[name]
+
+    def run(x, algorithm=name):
+        weights = np.random.default_rng(1).normal(size=kernel)
+        return correlate(x, weights, bias=weights[0, 0, 0], algorithm=algorithm, **arguments)
+
+    return run, lambda x: run(x, "definition")
+
+
+def _pooling(pool, *arguments):
+    def by_definition(x):
+        """Each window by itself, as a tensor of TensorFlow."""
+        size, strides = arguments
+        reduce = tf.reduce_max if pool is max_pool else tf.reduce_mean
+        h, w = ((n - size) // strides + 1 for n in x.shape[1:3])
+        cells = [
+            reduce(x[:, i * strides : i * strides + size, j * strides : j * strides + size], (1, 2))
+            for i in range(h)
+            for j in range(w)
+        ]
+        return tf.reshape(tf.stack(cells, axis=1), (-1, h, w, x.shape[3]))
+
+    return lambda x: pool(x, *arguments), by_definition
+
+
+# Each function of images of two channels, and one to the same numbers.
+FUNCTIONS = {name: _convolution(name) for name in NAMES} | {
+    "max": _pooling(max_pool, 3, 2),
+    "max 2x2": _pooling(max_pool, 2, 2),
+    "average": _pooling(average_pool, 3, 2),
+    "average 2x2": _pooling(average_pool, 2, 2),
+}
+EACH_FUNCTION = pytest.mark.parametrize("name", FUNCTIONS)
+IN_A_GRAPH = pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+
+
+@pytest.fixture
+def x(rng):
+    return tf.constant(rng.normal(size=(3, 9, 8, 2)))
+
+
+@IN_A_GRAPH
+@EACH_FUNCTION
+def test_values_and_gradients(name, graph, x):
+    function, by_definition = FUNCTIONS[name]
+    run = tf.function(gradients) if graph else gradients
+    assert_close(run(function, x), gradients(by_definition, x))
+
+
+@IN_A_GRAPH
+@EACH_FUNCTION
+def test_second_derivatives(name, graph, x):
+    """A penalty on the length of the gradient, as gradient penalties and meta-learning need it."""
+
+    def penalty_gradient(function, x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                loss = tf.reduce_sum(tf.sin(function(x)))
+            penalty = tf.reduce_sum(inner.gradient(loss, x) ** 2)
+        return outer.gradient(penalty, x)
+
+    function, by_definition = FUNCTIONS[name]
+    run = tf.function(penalty_gradient) if graph else penalty_gradient
+    assert_close([run(function, x)], [penalty_gradient(by_definition, x)])
+
+
+@IN_A_GRAPH
+@EACH_FUNCTION
+def test_forward_mode(name, graph, x, rng):
+    direction = tf.constant(rng.normal(size=x.shape))
+
+    def derivative(function, x):
+        with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
+            y = function(x)
+        return accumulator.jvp(y)
+
+    function, by_definition = FUNCTIONS[name]
+    run = tf.function(derivative) if graph else derivative
+    assert_close([run(function, x)], [derivative(by_definition, x)])
+
+
+@IN_A_GRAPH
+@EACH_FUNCTION
+def test_an_empty_batch_gives_an_empty_output(name, graph, x):
+    function, _ = FUNCTIONS[name]
+    expected = function(x)
+    run = tf.function(gradients) if graph else gradients
+    y, to_x = run(function, x[:0])
+    assert y.shape == (0, *expected.shape[1:])
+    assert to_x.shape == (0, *x.shape[1:])
+
+
+@EACH_ALGORITHM
+def test_an_empty_batch_moves_no_weight(algorithm, x, rng):
+    shape, arguments = SUITED[algorithm]
+    kernel, bias = rng.normal(size=shape), rng.normal(size=shape[3:])
+
+    def run(x, kernel, bias):
+        return correlate(x, kernel, bias=bias, algorithm=algorithm, **arguments)
+
+    signature = [tf.TensorSpec((None, *x.shape[1:]), x.dtype)]
+    in_a_graph = tf.function(lambda x: gradients(run, x, kernel, bias), input_signature=signature)
+    for _, *to_weights in (gradients(run, x[:0], kernel, bias)[1:], in_a_graph(x[:0])[1:]):
+        assert_close(to_weights, [np.zeros(shape), np.zeros(shape[3:])])
+    assert_close(in_a_graph(x), gradients(run, x, kernel, bias))
+
+
+@EACH_FUNCTION
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_batch_of_unknown_size(name, jit_compile, x):
+    function, by_definition = FUNCTIONS[name]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, *x.shape[1:]], x.dtype)], jit_compile=jit_compile
+    )
+    def run(images):
+        return gradients(function, images)
+
+    for images in (x, x[:1]):
+        assert_close(run(images), gradients(by_definition, images))
+
+
+@EACH_FUNCTION
+@pytest.mark.parametrize("inside", ["function", "branch", "loop"])
+def test_a_gradient_from_outside(name, inside, x):
+    """The gradient belongs to another graph than the outputs, or to none."""
+    function, by_definition = FUNCTIONS[name]
+
+    def total(x, function=function):
+        return tf.reduce_sum(function(x) ** 2)
+
+    run = {
+        "function": tf.function(total),
+        "branch": tf.function(
+            lambda x: tf.cond(x[0, 0, 0, 0] < 9, lambda: total(x), lambda: 0.0 * x[0, 0, 0, 0])
+        ),
+        "loop": tf.function(
+            lambda x: tf.foldl(lambda s, one: s + total(one[None]), x, tf.zeros((), x.dtype))
+        ),
+    }[inside]
+    results = []
+    for compute in (run, lambda x: total(x, by_definition)):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = compute(x)
+        results.append(tape.gradient(loss, x))
+    assert_close(results[:1], results[1:])
+
+
+@EACH_FUNCTION
+def test_a_gradient_that_does_not_know_its_shape(name, x):
+    @tf.custom_gradient
+    def forget(y):
+        return y, lambda upstream: tf.compat.v1.placeholder_with_default(upstream, None)
+
+    function, by_definition = FUNCTIONS[name]
+    actual = tf.function(lambda x: gradients(lambda x: forget(function(x)), x))(x)
+    assert_close(actual, gradients(by_definition, x))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@EACH_FUNCTION
+def test_each_type_of_float(name, dtype, x):
+    """Half-precision numbers are computed as such, and to their precision."""
+    if name == "winograd":
+        dtype = "float32"  # it applies to no others
+    pool, _ = FUNCTIONS[name]
+
+    def run(x):
+        if name not in NAMES:
+            return pool(x)
+        shape, arguments = SUITED[name]
+        kernel = tf.cast(np.random.default_rng(1).normal(size=shape) / shape[0] ** 2, x.dtype)
+        return correlate(x, kernel, algorithm=name, **arguments)
+
+    x = tf.cast(x, dtype)
+    actual, exact = gradients(run, x), gradients(run, tf.cast(x, "float64"))
+    for ours, true in zip(actual, exact, strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(tf.cast(ours, "float64"), true, rtol=0.05, atol=0.05)
+
+
+# --- Properties -----------------------------------------------------------------------------------
+
+
+@EACH_ALGORITHM
+def test_the_gradient_is_the_adjoint(algorithm, rng):
+    """<A x, y> = <x, A' y>: in the images, and in the kernel."""
+    shape, arguments = SUITED[algorithm]
+    arguments = arguments | {"padding": ((2, 1), (0, 3))}
+    x, kernel = tf.constant(rng.normal(size=(2, 9, 8, 2))), tf.constant(rng.normal(size=shape))
+    with tf.GradientTape() as tape:
+        tape.watch([x, kernel])
+        y = correlate(x, kernel, algorithm=algorithm, **arguments)
+    upstream = tf.constant(rng.normal(size=y.shape))
+    to_x, to_kernel = tape.gradient(y, [x, kernel], upstream)
+    product = float(tf.reduce_sum(y * upstream))
+    assert float(tf.reduce_sum(x * to_x)) == pytest.approx(product, rel=1e-9)
+    assert float(tf.reduce_sum(kernel * to_kernel)) == pytest.approx(product, rel=1e-9)
+
+
+@EACH_ALGORITHM
+def test_a_shifted_image_gives_shifted_outputs(algorithm, rng):
+    shape, arguments = SUITED[algorithm]
+    step = arguments.get("strides", 1)
+    x, kernel = rng.normal(size=(1, 12, 14, 2)), rng.normal(size=shape)
+    y = np.asarray(correlate(x, kernel, algorithm=algorithm, **arguments))
+    moved = np.asarray(correlate(x[:, step:, 2 * step :], kernel, algorithm=algorithm, **arguments))
+    np.testing.assert_allclose(moved, y[:, 1:, 2:], rtol=1e-9, atol=1e-9)
+
+
+# How far a NaN may reach beyond the windows that hold it: rows and columns of outputs.
+REACH = {"block_toeplitz": (0, 3), "winograd": (3, 3)}
+
+
+@EACH_ALGORITHM
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_a_nan_spoils(algorithm, bad, rng):
+    """The outputs that see it; beside them only those that the documentation names."""
+    shape, arguments = SUITED[algorithm]
+    x, kernel = rng.normal(size=(3, 13, 17, 2)), rng.normal(size=shape)
+    seen = np.zeros_like(x)
+    x[1, 6, 8, 0] = bad
+    seen[1, 6, 8, 0] = 1
+    finite = np.isfinite(correlate(x, kernel, algorithm=algorithm, **arguments)).all(axis=-1)
+    sees = (
+        np.asarray(correlate(seen, np.ones(shape), **arguments, algorithm="definition"))[..., 0] > 0
+    )
+    assert not finite[sees].any()
+    spoilt = ~finite & ~sees
+    rows, columns = REACH.get(algorithm, (0, 0))
+    near = np.zeros_like(sees)
+    for image, i, j in np.argwhere(sees):
+        near[image, max(i - rows, 0) : i + rows + 1, max(j - columns, 0) : j + columns + 1] = True
+    assert not spoilt[~near].any()
+    assert spoilt.any() == (algorithm in REACH)
+
+
+# --- Accuracy -------------------------------------------------------------------------------------
+
+SHAPES = {
+    "few channels": ((8, 28, 28, 1), (5, 5, 1, 6), {"padding": "same"}),
+    "LeNet's second": ((8, 14, 14, 6), (5, 5, 6, 16), {}),
+    "3x3": ((4, 32, 32, 64), (3, 3, 64, 64), {"padding": "same"}),
+    "stride 2": ((4, 32, 32, 64), (3, 3, 64, 128), {"padding": "same", "strides": 2}),
+    "1x1": ((4, 16, 16, 256), (1, 1, 256, 64), {}),
+    "5x5": ((1, 40, 40, 128), (5, 5, 128, 128), {"padding": "same"}),
+}
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """Inputs in 32 bits, and outputs and gradients in 64: computed once for each shape."""
+    known = {}
+
+    def compute(shape):
+        if shape not in known:
+            images, kernel, arguments = SHAPES[shape]
+            rng = np.random.default_rng(0)
+            inputs = [rng.normal(size=s).astype("float32") for s in (images, kernel, kernel[3:])]
+            wide = [each.astype("float64") for each in inputs]
+            known[shape] = inputs, gradients(_correlation("definition", arguments), *wide)
+        return known[shape]
+
+    return compute
+
+
+def _correlation(algorithm, arguments):
+    def run(x, kernel, bias):
+        return correlate(x, kernel, bias=bias, algorithm=algorithm, **arguments)
+
+    return run
+
+
+def _applying():
+    """Each shape with each algorithm that applies to it."""
+    for shape, (images, kernel, arguments) in SHAPES.items():
+        for algorithm in NAMES:
+            try:
+                choose_algorithm(images, kernel, **arguments, algorithm=algorithm)
+            except ValueError:
+                continue
+            yield algorithm, shape
+
+
+@pytest.mark.parametrize(("algorithm", "shape"), list(_applying()))
+def test_no_algorithm_costs_accuracy(algorithm, shape, exact):
+    inputs, truth = exact(shape)
+    _, _, arguments = SHAPES[shape]
+    actual = gradients(_correlation(algorithm, arguments), *inputs)
+    for ours, true in zip(actual, truth, strict=True):
+        assert ours.dtype == "float32"
+        ours, true = np.asarray(ours), np.asarray(true)
+        assert np.abs(ours - true).max() < 2e-5 * np.abs(true).max()
+
+
+def test_each_algorithm_is_tried_at_full_size():
+    assert {algorithm for algorithm, _ in _applying()} == set(NAMES)
+
+
+def test_a_large_image_is_computed_in_pieces(rng):
+    x, kernel = (rng.normal(size=s).astype("float32") for s in ((1, 70, 1000, 32), (3, 3, 32, 2)))
+    arguments = {"padding": ((3, 1), (0, 2))}
+    actual, expected = (
+        gradients(lambda x, k, name=name: correlate(x, k, algorithm=name, **arguments), x, kernel)
+        for name in ("shifted_gemm", "definition")
+    )
+    for ours, true in zip(actual, expected, strict=True):
+        assert np.abs(ours - true).max() < 2e-5 * np.abs(true).max()
+
+
+def test_the_points_of_winograd_keep_the_error_small(monkeypatch, rng):
+    x, kernel = rng.normal(size=(4, 18, 18, 256)), rng.normal(size=(3, 3, 256, 64))
+    exact = np.asarray(correlate(x, kernel, algorithm="definition"))
+
+    def error():
+        y = correlate(x.astype("float32"), kernel.astype("float32"), algorithm="winograd")
+        return np.abs(y - exact).max() / np.abs(exact).max()
+
+    ours = error()
+    monkeypatch.setattr(winograd, "_POINTS", (1, -1, 2, -2, 0))
+    assert ours < 5e-6 < 2 * ours < error()
+
+
+# --- Pooling --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pool", [max_pool, average_pool], ids=["max", "average"])
+@pytest.mark.parametrize("size", [2, 3, (3, 2), (1, 4)])
+@pytest.mark.parametrize("strides", [1, 2, (3, 2), (2, 5)])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_pooling_shares_its_gradient_as_keras_does(pool, size, strides, padding, rng):
+    """With ties. Keras gives the first of them all, row by row."""
+    x = np.round(2 * rng.normal(size=(2, 9, 8, 3))).astype("float32")
+    theirs = keras.ops.max_pool if pool is max_pool else keras.ops.average_pool
+    assert_close(
+        gradients(lambda x: pool(x, size, strides, padding), x),
+        gradients(lambda x: theirs(x, size, strides, padding), x),
+        1e-5,
+    )
+
+
+@IN_A_GRAPH
+def test_a_nan_shows_in_a_maximum(graph):
+    x = np.zeros((1, 2, 6, 1), "float32")
+    x[0, 0, 1] = x[0, 1, 2] = np.nan
+    y = (tf.function(max_pool) if graph else max_pool)(x, 2)
+    assert np.isnan(y).ravel().tolist() == [True, True, False]
+
+
+def test_integers_are_pooled():
+    x = np.arange(16, dtype="int32").reshape(1, 4, 4, 1)
+    assert np.ravel(tf.function(max_pool)(x, 2)).tolist() == [5, 7, 13, 15]
+    assert functional.max_pool(x > 9, 2).dtype == "bool"
+
+
+def test_images_of_unknown_size_are_pooled(rng):
+    x = rng.normal(size=(3, 9, 8, 2))
+    for pool in (max_pool, average_pool):
+        run = tf.function(
+            lambda x, pool=pool: gradients(lambda x: pool(x, 3, 2), x),
+            input_signature=[tf.TensorSpec([None, None, 8, 2], "float64")],
+        )
+        assert_close(run(x), gradients(lambda x, pool=pool: pool(x, 3, 2), x))
