@@ -79,7 +79,7 @@ def test_the_algorithm_that_is_named_runs(algorithm, monkeypatch, rng):
 @pytest.mark.parametrize(
     ("algorithm", "arguments", "words"),
     [
-        ("winograd", {}, "`algorithm` must be one of 'pointwise', 'block_toeplitz', 'winograd'"),
+        ("fft", {}, "`algorithm` must be one of 'pointwise', 'block_toeplitz', 'winograd'"),
         ("pointwise", {}, "'pointwise' does not apply to these shapes, types and back end"),
         ("winograd", {"strides": 2}, "'winograd' does not apply"),
         ("shifted_gemm", {"strides": 2}, "Use one of 'block_toeplitz', 'strided_im2col', 'defini"),
