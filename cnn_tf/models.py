@@ -120,7 +120,7 @@ def SmallResNet(  # noqa: N802 - see LeNet
 
     Returns:
         A functional `keras.Model`, built, not compiled. `cnn_tf.recipes.small_resnet_recipe`
-        gives the recipe by which the book trains it.
+        gives a recipe to train it by.
 
     Raises:
         ValueError: An argument out of its range, or an image too small for the layers.

@@ -262,7 +262,7 @@ class Recipe:
 
 
 def small_resnet_recipe(epochs: int = 40) -> Recipe:
-    """Make the recipe of the best network of LeNet's size in this book.
+    """Make a recipe for the small residual network.
 
     In training each picture is moved by up to one pixel along each axis, by whole pixels, and what
     enters is a copy of the nearest one; every second picture is mirrored. The steps are those of
@@ -270,7 +270,7 @@ def small_resnet_recipe(epochs: int = 40) -> Recipe:
     along a cosine; a twentieth of each label is spread over all classes.
 
     Args:
-        epochs: Passes over the training set, at least two. The first dozen gains most.
+        epochs: Passes over the training set, at least two.
 
     Returns:
         A `Recipe` for `cnn_tf.models.SmallResNet`; `dataclasses.replace` makes others of it.

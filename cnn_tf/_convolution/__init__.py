@@ -7,8 +7,7 @@ the kernel. To add an algorithm, write a module like the others and put it into 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
-
+from cnn_tf import _backend
 from cnn_tf._backend import Tensor
 from cnn_tf._convolution import (
     block_toeplitz,
@@ -76,7 +75,7 @@ def choose(geometry: Geometry, name: str | None = None) -> Algorithm:
         applies = [each.name for each in ALGORITHMS if each.applies(geometry)]
         raise ValueError(
             f"The algorithm {name!r} does not apply to these shapes, types and back end "
-            f"({keras.backend.backend()}): see `help(cnn_tf._convolution)`. Received: {geometry}. "
+            f"({_backend.NAME}): see `help(cnn_tf._convolution)`. Received: {geometry}. "
             f"Use one of {', '.join(map(repr, applies))}, or None."
         )
     return algorithm
