@@ -38,6 +38,12 @@ def has_accelerator() -> bool:
     return not device_name().startswith("cpu")
 
 
+def sizes(x: Tensor) -> tuple[Any, ...]:
+    """The sizes of all axes but the first, numbers where they are known: then nothing computes."""
+    known = tuple(x.shape[1:])
+    return tuple(keras.ops.shape(x)[1:]) if None in known else known
+
+
 def cut(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     """x[start:stop] along an axis of known size."""
     if (start, stop) == (0, x.shape[axis]):
@@ -48,6 +54,11 @@ def cut(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     begin, size = np.zeros(len(x.shape), int), np.full(len(x.shape), -1)
     begin[axis], size[axis] = start, stop - start
     return tf.slice(x, begin, size)
+
+
+def take(x: Tensor, rows: np.ndarray) -> Tensor:
+    """The rows of x with these numbers, none of them negative: Keras's own looks for such."""
+    return tf.gather(x, rows) if is_tensorflow(x) else keras.ops.take(x, rows, axis=0)
 
 
 def matmul(a: Tensor, b: Tensor, *, transpose: str = "") -> Tensor:
@@ -81,7 +92,13 @@ def custom_gradient(
     def with_gradient(*tensors: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
         y, gradients = function(*tensors)
         shape = y.shape  # y itself would be kept alive
-        return y, lambda upstream: gradients(tf.ensure_shape(upstream, shape))
+
+        def of_known_shape(upstream: Tensor) -> Any:
+            upstream = tf.convert_to_tensor(upstream)  # it may be sparse
+            upstream.set_shape(shape)  # and may have lost its shape on the way back
+            return gradients(upstream)
+
+        return y, of_known_shape
 
     # In a branch of tf.cond, a custom gradient cannot read what comes from outside.
     return with_gradient(*map(tf.identity, tensors))

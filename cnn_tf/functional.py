@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import matmul
+from cnn_tf._backend import matmul, sizes
 from cnn_tf._convolution import choose, definition, pooling
 from cnn_tf._convolution.geometry import Axis, Geometry, find_axes, find_axis
 from cnn_tf._convolution.windows import pad_zeros
@@ -483,7 +483,7 @@ def correlate(
     kernel = _numbers(kernel, "kernel", "correlate")
     x, kernel = _of_one_type(_batch(x, "correlate"), kernel)
     settings = (strides, padding, dilation_rate, groups)
-    geometry = _geometry(x.shape, kernel.shape, x.dtype, *settings, dynamic_shape=ops.shape(x))
+    geometry = _geometry(x.shape, kernel.shape, x.dtype, *settings, dynamic_shape=(None, *sizes(x)))
     if bias is not None:
         bias = ops.cast(ops.convert_to_tensor(bias), kernel.dtype)
         if tuple(bias.shape) != (geometry.filters,):
@@ -752,7 +752,7 @@ def _pooling_axes(
     strides = pool_size if strides is None else standardize_pair(strides, "strides")
     padding = standardize_padding(padding)
     check_pooling_padding(pool_size, padding)
-    dynamic_shape = ops.shape(x)[1:3]
+    dynamic_shape = sizes(x)[:2]
     return find_axes(x.shape[1:3], pool_size, padding, strides, dynamic_shape=dynamic_shape)
 
 

@@ -18,14 +18,21 @@ Source: Golub and Van Loan (2013), *Matrix computations*, section 4.7, on Toepli
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import Tensor, custom_gradient, cut, is_tensorflow, matmul
+from cnn_tf._backend import Tensor, custom_gradient, cut, is_tensorflow, matmul, take
 from cnn_tf._convolution.geometry import Axis, Geometry
-from cnn_tf._convolution.windows import add_wide_windows, region, taps, untaps, wide_windows
+from cnn_tf._convolution.windows import (
+    add_wide_windows,
+    axis_of_blocks,
+    region,
+    taps,
+    untaps,
+    wide_windows,
+)
 
 _MOST_NUMBERS_IN_A_STRIP = 64
 
@@ -91,8 +98,8 @@ def _gather(x: Tensor, strips: Strips, geometry: Geometry, ones: bool) -> Tensor
     """What the strips see: (batch, out_h, number, k_h * width * c_i), or one more for the ones."""
     (top, bottom), (left, _) = geometry.pads
     # From the image's own last column on, the strips may need more zeros, or not see all.
-    columns = (-left, strips.step * (strips.number - 1) + strips.width - left)
-    x = region(x, (-top, geometry.rows.cells + bottom), columns)
+    columns = axis_of_blocks(strips.width, strips.step, strips.number).cells * strips.step
+    x = region(x, (-top, geometry.rows.cells + bottom), (-left, columns - left))
     rows = taps(
         wide_windows(x, strips.width, strips.step, strips.number), 1, geometry.rows.without_pads()
     )
@@ -112,19 +119,36 @@ def _add_up(seen: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
 
 
 def _band(kernel: Tensor, bias: Tensor | None, strips: Strips, geometry: Geometry) -> Tensor:
-    """The matrix from what a strip sees to its outputs: (k_h * width * c_i, outputs * c_o)."""
-    columns, (k_h, k_w), channels = geometry.columns, geometry.kernel, geometry.channels
-    outputs, width, filters = strips.outputs, strips.width, geometry.filters
-    # place[v, i, j] is 1 where tap v of the window of output j lies on column i of the strip.
-    place = np.zeros((k_w, width, outputs), "bool")
-    for v in range(k_w):
-        seen = np.arange(outputs) * columns.stride + v * columns.dilation
-        place[v, seen, np.arange(outputs)] = True
-    place = ops.convert_to_tensor(place.reshape(k_w, -1), dtype=kernel.dtype)
-    cells = ops.reshape(ops.transpose(kernel, (0, 2, 3, 1)), (-1, k_w))  # (k_h * c_i * c_o, k_w)
-    band = ops.reshape(matmul(cells, place), (k_h, channels, filters, width, outputs))
-    band = ops.transpose(band, (0, 3, 1, 4, 2))
-    band = ops.reshape(band, (k_h * width * channels, outputs * filters))
-    if bias is None:
-        return band
-    return ops.concatenate([band, ops.reshape(ops.tile(bias, outputs), (1, -1))])
+    """The matrix from what a strip sees to its outputs: (k_h * width * c_i, outputs * c_o).
+
+    Its blocks of `c_o` numbers are rows of the kernel, the bias as one more, or zeros.
+    """
+    (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
+    output = np.arange(strips.outputs)
+    u, v, c, _ = np.ogrid[:k_h, :k_w, :channels, :1]
+    column = v * geometry.columns.dilation + output * geometry.columns.stride
+    # For each row of the kernel and each output of a strip, the row of the band that meets it.
+    rows = ((u * strips.width + column) * channels + c).reshape(-1, strips.outputs)
+    height = k_h * strips.width * channels
+    if bias is not None:
+        rows, height = np.vstack([rows, np.full_like(output, height)]), height + 1
+    there = np.full((height, strips.outputs), len(rows))  # the row of zeros
+    there[rows, output] = np.arange(len(rows))[:, None]
+
+    def place(*parts: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        sources = [ops.reshape(part, (-1, filters)) for part in parts]
+        zeros = ops.zeros((1, filters), sources[0].dtype)
+        band = take(ops.concatenate([*sources, zeros]), there)
+
+        def gradients(upstream: Tensor) -> Any:
+            blocks = ops.reshape(upstream, (-1, filters))
+            total = ops.sum(take(blocks, rows * strips.outputs + output), axis=1)
+            to_kernel = ops.reshape(cut(total, 0, 0, k_h * k_w * channels), kernel.shape)
+            if bias is None:
+                return to_kernel
+            return to_kernel, ops.reshape(cut(total, 0, len(rows) - 1, len(rows)), bias.shape)
+
+        return ops.reshape(band, (height, -1)), gradients
+
+    parts = (kernel,) if bias is None else (kernel, bias)
+    return custom_gradient(place, *parts) if is_tensorflow(kernel) else place(*parts)[0]

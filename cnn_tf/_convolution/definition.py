@@ -13,7 +13,7 @@ setting, every type and every back end.
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, matmul
+from cnn_tf._backend import Tensor, matmul, sizes
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros, taps
 
@@ -46,12 +46,11 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
 
 def _split_channels(x: Tensor, groups: int, depth: int) -> Tensor:
     """(batch, h, w, c) -> (batch, h, groups, w, c / groups)."""
-    shape = ops.shape(x)
-    x = ops.reshape(x, (-1, *shape[1:3], groups, depth))
+    x = ops.reshape(x, (-1, *sizes(x)[:2], groups, depth))
     return ops.transpose(x, (0, 1, 3, 2, 4))
 
 
 def _join_channels(y: Tensor, channels: int) -> Tensor:
     """(batch, h, groups, w, c / groups) -> (batch, h, w, c)."""
-    shape = ops.shape(y)
-    return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, shape[1], shape[3], channels))
+    height, _, width, _ = sizes(y)
+    return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, height, width, channels))

@@ -8,7 +8,7 @@ Source: Lin, Chen and Yan (2013), *Network in network*.
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, matmul
+from cnn_tf._backend import Tensor, matmul, sizes
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros
 
@@ -21,8 +21,7 @@ def applies(geometry: Geometry) -> bool:
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
     """Multiply each pixel by the kernel."""
     x = pad_zeros(x, geometry.pads)
-    shape = ops.shape(x)
     y = matmul(ops.reshape(x, (-1, geometry.channels)), kernel[0, 0])
     if bias is not None:  # TensorFlow adds it within the product, but not behind a change of shape
         y = ops.add(y, bias)
-    return ops.reshape(y, (*shape[:3], geometry.filters))
+    return ops.reshape(y, (-1, *sizes(x)[:2], geometry.filters))

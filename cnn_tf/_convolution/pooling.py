@@ -8,7 +8,8 @@ On TensorFlow the gradients are written out: automatic differentiation would pad
 each tap, and select twice for each comparison.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -21,21 +22,43 @@ from cnn_tf._convolution.windows import taps, untaps
 Taps = list[Tensor]
 
 
+class _Step(NamedTuple):
+    """What is done along one axis.
+
+    Args:
+        number: The number of the axis.
+        axis: The axis, without pads.
+        combine: From the taps of a window to what the first one, the first two, ... come to.
+        share: From the gradient of the last of these, the taps and these to the taps' gradients.
+    """
+
+    number: int
+    axis: Axis
+    combine: Callable[[Taps], Taps]
+    share: Callable[[Tensor, Taps, Taps], Taps]
+
+
 def largest(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """The largest number of each window of images `(batch, h, w, c)`, or a NaN if it holds one.
 
     Where several are the largest, the gradient goes to the first one, row by row.
     """
-    for number, axis in ((2, columns), (1, rows)):  # in this order, for the sake of the first one
-        x = _along(x, number, axis, _maxima, _to_largest)
-    return x
+    along_columns = _Step(2, columns, _maxima, _to_largest)  # first, for the sake of the first one
+    return _reduce(x, along_columns, _Step(1, rows, _maxima, _to_largest))
 
 
 def mean(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """The mean of each window of images `(batch, h, w, c)`."""
-    for number, axis in ((1, rows), (2, columns)):  # whole rows of images are copied faster
-        x = _along(x, number, axis, _sums, _to_all)
-    return x / (rows.window * columns.window)
+    cells = rows.window * columns.window
+
+    def means(seen: Taps) -> Taps:
+        return [_sums(seen)[-1] / cells]
+
+    def to_all(upstream: Tensor, seen: Taps, combined: Taps) -> Taps:
+        return _to_all(upstream / cells, seen, combined)
+
+    along_rows = _Step(1, rows, _sums, _to_all)  # first, for whole rows are copied faster
+    return _reduce(x, along_rows, _Step(2, columns, means, to_all))
 
 
 def lowest(dtype: str) -> float:
@@ -43,35 +66,26 @@ def lowest(dtype: str) -> float:
     return -np.inf if keras.backend.is_float_dtype(dtype) else np.iinfo(dtype).min
 
 
-def _along(
-    x: Tensor,
-    number: int,
-    axis: Axis,
-    combine: Callable[[Taps], Taps],
-    share: Callable[[Tensor, Taps, Taps], Taps],
-) -> Tensor:
-    """Combine the taps of a window along one axis.
+def _reduce(x: Tensor, *steps: _Step) -> Tensor:
+    """Do one step after the other; on TensorFlow, with the gradients that they bring."""
 
-    Args:
-        x: Images, padded.
-        number: The number of the axis.
-        axis: The axis, without pads.
-        combine: From the taps to what the first one, the first two, ... come to.
-        share: From the gradient of the last of these, the taps and these to the taps' gradients.
-    """
-    if not is_tensorflow(x) or x.shape[number] is None:
-        return combine(taps(x, number, axis))[-1]
-
-    def reduce(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        seen = taps(x, number, axis)
-        combined = combine(seen)
+    def forward(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        met = []
+        for step in steps:
+            seen = taps(x, step.number, step.axis)
+            combined = step.combine(seen)
+            met.append((step, seen, combined))
+            x = combined[-1]
 
         def gradient(upstream: Tensor) -> Tensor:
-            return untaps(share(upstream, seen, combined), number, axis)
+            for step, seen, combined in reversed(met):
+                upstream = untaps(step.share(upstream, seen, combined), step.number, step.axis)
+            return upstream
 
-        return combined[-1], gradient
+        return x, gradient
 
-    return custom_gradient(reduce, x)
+    known = all(x.shape[step.number] is not None for step in steps)
+    return custom_gradient(forward, x) if is_tensorflow(x) and known else forward(x)[0]
 
 
 def _maxima(seen: Taps) -> Taps:
@@ -102,5 +116,5 @@ def _sums(seen: Taps) -> Taps:
     return [total]
 
 
-def _to_all(upstream: Tensor, seen: Sequence[Tensor], combined: Taps) -> Taps:
+def _to_all(upstream: Tensor, seen: Taps, combined: Taps) -> Taps:
     return [upstream] * len(seen)

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut
+from cnn_tf._backend import Tensor, cut, sizes
 from cnn_tf._convolution.geometry import Axis
 from cnn_tf.arguments import is_symbolic
 
@@ -43,8 +43,8 @@ def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
         return [cut(x, number, offset, offset + count) for offset in offsets]
     blocks = count + offsets[-1] // stride
     x = resized(x, number, blocks * stride)
-    shape = ops.shape(x)
-    x = ops.reshape(x, (-1, *shape[1:number], blocks, stride, *shape[number + 1 :]))
+    shape = (-1, *sizes(x))
+    x = ops.reshape(x, (*shape[:number], blocks, stride, *shape[number + 1 :]))
     phases = ops.unstack(x, axis=number + 1)
     starts = [(offset % stride, offset // stride) for offset in offsets]
     return [cut(phases[phase], number, start, start + count) for phase, start in starts]
@@ -73,11 +73,13 @@ def interleaved(phases: Sequence[Tensor | None], number: int) -> Tensor:
     """One entry of each phase after the other along an axis; `None` stands for zeros."""
     if len(phases) == 1:
         return phases[0]
-    empty = ops.zeros_like(next(phase for phase in phases if phase is not None))
-    x = ops.stack([empty if phase is None else phase for phase in phases], axis=number + 1)
-    shape = ops.shape(x)
+    if any(phase is None for phase in phases):
+        empty = ops.zeros_like(next(phase for phase in phases if phase is not None))
+        phases = [empty if phase is None else phase for phase in phases]
+    x = ops.stack(phases, axis=number + 1)
+    shape = (-1, *sizes(x))
     size = shape[number] * len(phases)
-    return ops.reshape(x, (-1, *shape[1:number], size, *shape[number + 2 :]))
+    return ops.reshape(x, (*shape[:number], size, *shape[number + 2 :]))
 
 
 def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
@@ -96,7 +98,7 @@ def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
         `(batch, h, count, width * c)`.
     """
     _, h, _, channels = x.shape
-    axis = _blocks(width, step, count)
+    axis = axis_of_blocks(width, step, count)
     x = ops.reshape(resized(x, 2, axis.cells * step), (-1, h, axis.cells, step * channels))
     *whole, last = taps(x, 2, axis)
     last = cut(last, 3, 0, (width - step * len(whole)) * channels)
@@ -106,13 +108,13 @@ def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
 def add_wide_windows(windows: Tensor, step: int, channels: int) -> Tensor:
     """Add up, for each pixel, what the windows that saw it hold: the adjoint of `wide_windows`."""
     _, h, count, size = windows.shape
-    axis, block = _blocks(size // channels, step, count), step * channels
+    axis, block = axis_of_blocks(size // channels, step, count), step * channels
     parts = [cut(windows, 3, start, min(start + block, size)) for start in range(0, size, block)]
     parts[-1] = resized(parts[-1], 3, block)
     return ops.reshape(untaps(parts, 2, axis), (-1, h, axis.cells * step, channels))
 
 
-def _blocks(width: int, step: int, count: int) -> Axis:
+def axis_of_blocks(width: int, step: int, count: int) -> Axis:
     """The blocks of a row, as an axis on which a window has a tap for each that it touches."""
     reach = -(-width // step)
     return Axis(count + reach - 1, reach)
