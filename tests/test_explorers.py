@@ -11,10 +11,10 @@ import pytest
 
 import cnn_tf
 from cnn_tf import LeNet, explore, save_network
-from cnn_tf.explorers import _EXPLORERS
+from cnn_tf.explorers._figures import EXPLORERS
 
-FOLDER = Path(cnn_tf.__file__).parent / "javascript"
-NAMES = sorted(set(_EXPLORERS) - {"lenet"})
+FOLDER = Path(cnn_tf.__file__).parent / "explorers" / "javascript"
+NAMES = sorted(set(EXPLORERS) - {"lenet"})
 
 
 def unpack(packed):
@@ -70,7 +70,7 @@ def test_a_notebook_gets_element_figure_and_modules(name):
 
 
 def test_no_module_is_left_over():
-    names = {f"{name}.js" for name in _EXPLORERS}
+    names = {f"{name}.js" for name in EXPLORERS}
     imported = {
         name
         for path in FOLDER.glob("*.js")
@@ -159,10 +159,10 @@ def test_what_the_browser_cannot_compute_is_refused(layer, message, tmp_path):
         ("sliding-window", {"X": [[1, 2], [3]]}, "X to be an array of rank 2"),
         ("pooling", {"picture": np.ones((3, 3)), "pool_size": 4}, "4 x 4 does not fit"),
         ("learning", {"learning_rate": "x"}, "from 0.001 to 0.3"),
-        ("receptive-field", {"layers": 5}, "one to eight layers"),
+        ("receptive-field", {"layers": 5}, "1 to 8 layers"),
         ("receptive-field", {"layers": [3, 1, 1]}, "kernel size, stride, dilation"),
         ("padding", {"size": 11}, "up to size=10"),
-        ("padding", {"padding": ((1, 0), (0, 0))}, "as many before as after"),
+        ("padding", {"padding": ((1, 0), (0, 0))}, "as many cells before as after"),
         ("padding", {"size": 2, "kernel_size": 3, "padding": 0}, "does not fit|no larger|smaller"),
         ("padding", {"place": (8, 0)}, r"size \(8, 8\)"),
         ("channels", {"channel": 3}, "channel=3"),
@@ -171,10 +171,10 @@ def test_what_the_browser_cannot_compute_is_refused(layer, message, tmp_path):
         ("kernels", {"picture": np.ones((300, 4))}, "at most 256 x 256"),
         ("pooling", {"picture": np.ones((40, 40))}, "up to 32 x 32"),
         ("pooling", {"pool_size": 5}, "up to pool_size=4"),
-        ("pooling", {"shift": (0, 9)}, "by up to 8 cells"),
+        ("pooling", {"shift": (0, 9)}, "up to shift=8"),
         ("learning", {"start": [[1]]}, "K's shape"),
         ("learning", {"learning_rate": 0}, "from 0.001 to 0.3"),
-        ("receptive-field", {"layers": []}, "one to eight layers"),
+        ("receptive-field", {"layers": []}, "1 to 8 layers"),
         ("receptive-field", {"layers": [(3, 1)]}, "kernel size, stride, dilation"),
         ("receptive-field", {"layers": [(3, 2, 2)]}, "Set one to 1"),
         ("receptive-field", {"layers": [(12, 1, 1)]}, "up to kernel size=11"),

@@ -54,7 +54,7 @@ def test_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     package = ROOT / "cnn_tf"
     modules = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
-    modules |= {f"javascript/{path.name}" for path in package.glob("javascript/*.js")}
+    modules |= {path.relative_to(package).as_posix() for path in package.rglob("*.js")}
     packed = {name.removeprefix("cnn_tf/") for name in names if ".dist-info/" not in name}
     assert packed == modules | {"py.typed"}
 

@@ -1,4 +1,4 @@
-"""What the functions of `cnn_tf/javascript/arithmetic.js` must return, computed by Python.
+"""What the functions of the explorers' `arithmetic.js` must return, computed by Python.
 
 Every expected number comes from the package, from Keras or from a gradient of TensorFlow. A tensor
 is `{"shape": [...], "data": [...]}`, without a batch; matrices and vectors are lists. Arguments

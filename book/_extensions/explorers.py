@@ -14,7 +14,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-_MODULES = Path(__file__).parents[2] / "cnn_tf" / "javascript"
+_MODULES = Path(__file__).parents[2] / "cnn_tf" / "explorers" / "javascript"
 _FOLDER = "javascript"  # within _static
 
 _EXPLORER = re.compile(

@@ -2,6 +2,7 @@
 
 import { correlate, matrix, pad, rows, tensor } from "./arithmetic.js";
 import { arrow, define, Explorer, factor, format, make, matrixOf, row, say } from "./element.js";
+import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
 import { Camera, canvas, frame, fromFile, largest, overlay, paint, unpack } from "./picture.js";
 
@@ -48,10 +49,10 @@ const NAMES = {
 /** @type {import("./element.js").Kind} */
 const kernelKind = {
   read(text) {
-    const K = matrixOf(5).read(text);
+    const K = matrixOf(LIMITS.kernels.kernel[1]).read(text);
     return [3, 5].includes(K?.length) && K[0].length === K.length ? K : undefined;
   },
-  write: matrixOf(5).write,
+  write: matrixOf(LIMITS.kernels.kernel[1]).write,
 };
 
 export class Kernels extends Explorer {

@@ -2,17 +2,20 @@
 
 import { receptiveField } from "./arithmetic.js";
 import { define, Explorer, integer, list, make, row, say } from "./element.js";
+import { LIMITS } from "./limits.js";
 import { canvas, frame, overlay, paint, unpack } from "./picture.js";
 
 /** @typedef {import("./element.js").State} State */
 
-const MOST = 8;
+const { layers: [, MOST], ...OF_A_LAYER } = LIMITS["receptive-field"];
 
 /** Of the three numbers of a layer. @type {[string, number][]} */
-const LIMITS = [["kernel size", 11], ["stride", 4], ["dilation", 4]];
+const LARGEST = Object.entries(OF_A_LAYER).map(([name, [, most]]) => [name, most]);
 
 export class ReceptiveField extends Explorer {
-  static kinds = { layers: list(list(integer(1, 11), ",", 3), ";", 1, MOST) };
+  static kinds = {
+    layers: list(list(integer(...OF_A_LAYER["kernel size"]), ",", 3), ";", 1, MOST),
+  };
 
   static defaults = { layers: [[5, 1, 1], [2, 2, 1], [5, 1, 1], [2, 2, 1]] };
 
@@ -45,7 +48,7 @@ export class ReceptiveField extends Explorer {
   settle(state) {
     // Keras has no layer with a stride and a dilation.
     state.layers = state.layers.map((/** @type {number[]} */ layer) => {
-      const [k, s, d] = layer.map((value, n) => Math.min(value, LIMITS[n][1]));
+      const [k, s, d] = layer.map((value, n) => Math.min(value, LARGEST[n][1]));
       return [k, s, s > 1 ? 1 : d];
     });
   }
@@ -72,7 +75,7 @@ export class ReceptiveField extends Explorer {
    * @returns {HTMLTableRowElement}
    */
   #row(n) {
-    const fields = LIMITS.map(([name, most], which) =>
+    const fields = LARGEST.map(([name, most], which) =>
       this.numberControl(`${name} of layer ${n + 1}`, {
         least: 1,
         most,

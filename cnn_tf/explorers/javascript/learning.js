@@ -2,12 +2,15 @@
 
 import { corr2d, squaredError } from "./arithmetic.js";
 import { calm, define, Explorer, format, make, matrixOf, number, row, say } from "./element.js";
+import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
 
 /** @typedef {import("./element.js").State} State */
 /** @typedef {{kernel: number[][], loss: number, gradient: number[][], rate: number}} Moment
  *   The layer after a step, and the learning rate of that step. */
 /** @typedef {{low: number, high: number, ticks: [number, string][]}} Scale */
+
+const BOUNDS = LIMITS.learning;
 
 const KERNELS = {
   "1,-1": "upright edges 1 −1",
@@ -20,20 +23,20 @@ const KERNELS = {
 const DECADE = "10 11 12 13 15 16 18 20 22 24 27 30 33 36 39 43 47 51 56 62 68 75 82 91".split(" ");
 const RATES = [1e-4, 1e-3, 1e-2]
   .flatMap((unit) => DECADE.map((digits) => Number((Number(digits) * unit).toPrecision(2))))
-  .filter((rate) => rate <= 0.3);
+  .filter((rate) => rate <= BOUNDS.learning_rate[1]);
 
 const STEPS = 200;
 const FOUND = 1e-6;
 const DIVERGED = 1e12;
 
-const kernelKind = matrixOf(3);
+const kernelKind = matrixOf(BOUNDS.K[1]);
 
 export class Learning extends Explorer {
   static kinds = {
-    X: matrixOf(12),
+    X: matrixOf(BOUNDS.X[1]),
     K: kernelKind,
     start: kernelKind,
-    learning_rate: number(0.001, 0.3),
+    learning_rate: number(...BOUNDS.learning_rate),
   };
 
   static defaults = {

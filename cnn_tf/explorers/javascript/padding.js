@@ -2,33 +2,35 @@
 
 import { axisPadding, outputSize, span, useCounts } from "./arithmetic.js";
 import { choice, define, Explorer, make, pairOf, row, say } from "./element.js";
+import { LIMITS } from "./limits.js";
 import { Matrix } from "./matrix.js";
 
 /** @typedef {import("./element.js").State} State */
 /** @typedef {{n: number, k: number, before: number, after: number, s: number, d: number,
  *   m: number}} Axis What holds along one axis; m is the size of the output. */
 
-const LIMITS = {
-  size: [1, 10, "size n"],
-  kernel_size: [1, 7, "kernel k"],
-  padding: [0, 3, "padding on each side"],
-  strides: [1, 5, "stride s"],
-  dilation_rate: [1, 4, "dilation d"],
+const LABELS = {
+  size: "size n",
+  kernel_size: "kernel k",
+  padding: "padding on each side",
+  strides: "stride s",
+  dilation_rate: "dilation d",
 };
+const BOUNDS = LIMITS.padding;
 
 /** @type {import("./element.js").Kind} */
 const paddingKind = {
-  read: (text) => choice(["valid", "same"]).read(text) ?? pairOf(0, 3).read(text),
-  write: (value) => (typeof value === "string" ? value : pairOf(0, 3).write(value)),
+  read: (text) => choice(["valid", "same"]).read(text) ?? pairOf(...BOUNDS.padding).read(text),
+  write: (value) => (typeof value === "string" ? value : pairOf(...BOUNDS.padding).write(value)),
 };
 
 export class Padding extends Explorer {
   static kinds = {
-    size: pairOf(1, 10),
-    kernel_size: pairOf(1, 7),
+    size: pairOf(...BOUNDS.size),
+    kernel_size: pairOf(...BOUNDS.kernel_size),
     padding: paddingKind,
-    strides: pairOf(1, 5),
-    dilation_rate: pairOf(1, 4),
+    strides: pairOf(...BOUNDS.strides),
+    dilation_rate: pairOf(...BOUNDS.dilation_rate),
     place: pairOf(0, 15),
   };
 
@@ -57,7 +59,7 @@ export class Padding extends Explorer {
 
   /** @param {State} state */
   settle(state) {
-    this.#alike &&= Object.keys(LIMITS).every((key) =>
+    this.#alike &&= Object.keys(LABELS).every((key) =>
       typeof state[key] === "string" || state[key][0] === state[key][1]
     );
     const { m: rows } = this.#axis(0, state);
@@ -107,7 +109,7 @@ export class Padding extends Explorer {
 
   /** The cells that "same" or "valid" adds before each axis, as far as numbers can say it. */
   #cells() {
-    return [this.#axis(0), this.#axis(1)].map(({ before }) => Math.min(before, 3));
+    return [this.#axis(0), this.#axis(1)].map(({ before }) => Math.min(before, BOUNDS.padding[1]));
   }
 
   reset() {
@@ -120,7 +122,7 @@ export class Padding extends Explorer {
    * @param {(pair: [number, number]) => [number, number]} change
    */
   #pairs(change) {
-    return Object.keys(LIMITS)
+    return Object.keys(LABELS)
       .filter((key) => typeof this.state[key] !== "string")
       .map((key) => [key, change(this.state[key])]);
   }
@@ -131,10 +133,10 @@ export class Padding extends Explorer {
    * @returns {HTMLFieldSetElement}
    */
   #fields(axis) {
-    const fields = Object.entries(LIMITS).map(([key, [least, most, label]]) =>
-      this.numberControl(String(label), {
-        least: Number(least),
-        most: Number(most),
+    const fields = Object.entries(LABELS).map(([key, label]) =>
+      this.numberControl(label, {
+        least: BOUNDS[key][0],
+        most: BOUNDS[key][1],
         get: () =>
           typeof this.state[key] === "string" ? this.#axis(axis).before : this.state[key][axis],
         set: (value) => {

@@ -2,12 +2,19 @@
 
 import { corr2d } from "./arithmetic.js";
 import { define, Explorer, factor, format, make, matrixOf, pairOf, row, say } from "./element.js";
+import { LIMITS } from "./limits.js";
 import { Matrix, replaced, resized } from "./matrix.js";
 
 /** @typedef {import("./matrix.js").Place} Place */
 
+const BOUNDS = LIMITS["sliding-window"];
+
 export class SlidingWindow extends Explorer {
-  static kinds = { X: matrixOf(8), K: matrixOf(5), place: pairOf(0, 7) };
+  static kinds = {
+    X: matrixOf(BOUNDS.X[1]),
+    K: matrixOf(BOUNDS.K[1]),
+    place: pairOf(0, BOUNDS.X[1] - 1),
+  };
 
   static defaults = {
     X: [[0, 1, 2], [3, 4, 5], [6, 7, 8]],
@@ -58,10 +65,10 @@ export class SlidingWindow extends Explorer {
         this.playControl("Play", () => this.#step(1) !== 0, 900),
       ),
       row(
-        this.#size("X", 0, 8),
-        this.#size("X", 1, 8),
-        this.#size("K", 0, 5),
-        this.#size("K", 1, 5),
+        this.#size("X", 0),
+        this.#size("X", 1),
+        this.#size("K", 0),
+        this.#size("K", 1),
       ),
     ];
   }
@@ -70,13 +77,12 @@ export class SlidingWindow extends Explorer {
    * A control for the number of rows (axis 0) or columns (axis 1) of a matrix.
    * @param {"X" | "K"} key
    * @param {0 | 1} axis
-   * @param {number} most
    */
-  #size(key, axis, most) {
+  #size(key, axis) {
     const shape = () => [this.state[key].length, this.state[key][0].length];
     return this.numberControl(`${axis ? "Columns" : "Rows"} of ${key}`, {
-      least: 1,
-      most,
+      least: BOUNDS[key][0],
+      most: BOUNDS[key][1],
       get: () => shape()[axis],
       set: (n) => {
         const [h, w] = axis ? [shape()[0], n] : [n, shape()[1]];

@@ -13,13 +13,14 @@ import {
   pairOf,
   row,
 } from "./element.js";
+import { LIMITS } from "./limits.js";
 import { Matrix, replaced, resized } from "./matrix.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
 /** @typedef {number[][][]} Planes One matrix for each channel. */
 
 /** What Python lets through: channels, rows and columns. */
-const MOST = 6;
+const [, MOST] = LIMITS.channels.X;
 
 export class Channels extends Explorer {
   static kinds = {

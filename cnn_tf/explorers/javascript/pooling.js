@@ -14,9 +14,12 @@ import {
   row,
   say,
 } from "./element.js";
+import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
 
 /** @typedef {import("./matrix.js").Place} Place */
+
+const BOUNDS = LIMITS.pooling;
 
 /** Pictures up to this wide have cells that hold a number; wider ones are painted. */
 const READABLE = 12;
@@ -194,9 +197,9 @@ class Field {
 export class Pooling extends Explorer {
   static kinds = {
     picture: pictureKind,
-    pool_size: integer(1, 4),
-    strides: integer(1, 4),
-    shift: pairOf(-8, 8),
+    pool_size: integer(...BOUNDS.pool_size),
+    strides: integer(...BOUNDS.strides),
+    shift: pairOf(...BOUNDS.shift),
   };
 
   static defaults = {
@@ -276,8 +279,8 @@ export class Pooling extends Explorer {
    */
   #number(label, key) {
     return this.numberControl(label, {
-      least: 1,
-      most: 4,
+      least: BOUNDS[key][0],
+      most: BOUNDS[key][1],
       get: () => this.state[key],
       set: (value) => this.change({ [key]: value }),
     });
@@ -429,7 +432,8 @@ function within(i, n) {
  * @returns {Place}
  */
 function limited([i, j]) {
-  return [Math.max(-8, Math.min(8, i)), Math.max(-8, Math.min(8, j))];
+  const [least, most] = BOUNDS.shift;
+  return [Math.max(least, Math.min(most, i)), Math.max(least, Math.min(most, j))];
 }
 
 /**

@@ -1,0 +1,113 @@
+"""A trained network as the browser computes it."""
+
+import base64
+from typing import Any
+
+import keras
+import numpy as np
+from keras.ops import convert_to_numpy
+
+from cnn_tf.layers import AveragePooling2D, MaxPooling2D
+
+Settings = dict[str, Any]
+
+POOLING = (
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+    MaxPooling2D,
+    AveragePooling2D,
+)
+
+
+def network(model: keras.Model) -> Settings:
+    """List the layers of a chain, with their weights; batch normalisation goes into the weights."""
+    if not getattr(model, "built", False) or tuple(model.input_shape[1:]) != (28, 28, 1):
+        raise ValueError(
+            "save_network expected a Keras model for inputs of shape (28, 28, 1), built and "
+            f"trained. Received: {model!r}."
+        )
+    steps: list[Settings] = []
+    for layer in model.layers:
+        name = type(layer).__name__
+        step: Settings = {"name": layer.name}
+        if isinstance(layer, (keras.layers.InputLayer, keras.layers.Dropout)):
+            continue
+        if isinstance(layer, keras.layers.BatchNormalization):
+            if not steps or "kernel" not in steps[-1]:
+                raise ValueError(
+                    "save_network expected batch normalisation to follow a convolution or a dense "
+                    f"layer, before the activation. Received: {layer.name!r}."
+                )
+            _fold(layer, steps[-1])
+            continue
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
+            _check_simple(layer)
+            kernel = convert_to_numpy(layer.kernel)
+            bias = convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
+            step |= {"kernel": kernel, "bias": bias, "kind": "dense"}
+            if kernel.ndim == 2 and len(layer.input.shape) != 2:
+                raise ValueError(
+                    "save_network expected dense layers behind Flatten. Received: "
+                    f"{layer.name!r} on an input of shape {tuple(layer.input.shape)}."
+                )
+            if kernel.ndim == 4:
+                step |= {"kind": "conv", "strides": list(layer.strides), "padding": layer.padding}
+        elif isinstance(layer, POOLING):
+            mode = "max" if "Max" in name else "avg"
+            step |= {"kind": "pool", "mode": mode, "pool_size": list(layer.pool_size)}
+            step |= {"strides": list(layer.strides), "padding": layer.padding}
+        elif isinstance(layer, keras.layers.Flatten):
+            step["kind"] = "flatten"
+        elif not isinstance(layer, keras.layers.Activation):
+            raise ValueError(
+                "save_network expected Conv2D, pooling, Flatten, Dense, Activation and "
+                f"BatchNormalization. Received: {layer.name!r}, a {name}."
+            )
+        if "kind" in step:
+            steps.append(step)
+        activation = getattr(layer, "activation", None)
+        if activation is keras.activations.softmax and layer is model.layers[-1]:
+            continue  # the browser turns the last numbers into probabilities anyway
+        if activation not in (None, keras.activations.linear):
+            if activation.__name__ not in ("sigmoid", "relu", "tanh"):
+                raise ValueError(
+                    "save_network expected sigmoid, relu or tanh. Received: "
+                    f"{activation.__name__} in {layer.name!r}."
+                )
+            steps.append({"kind": activation.__name__, "name": layer.name})
+    for step in steps:
+        for key in {"kernel", "bias"} & set(step):
+            step[key] = pack(step[key].astype("float32"))
+    return {"layers": steps}
+
+
+def _check_simple(layer: Any) -> None:
+    """Refuse what the browser does not compute."""
+    plain = getattr(layer, "groups", 1) == 1 and max(getattr(layer, "dilation_rate", (1,))) == 1
+    zeros = getattr(layer, "padding_mode", "zeros") == "zeros"
+    last = getattr(layer, "data_format", "channels_last") == "channels_last"
+    if not (plain and zeros and last):
+        raise ValueError(
+            "save_network expected convolutions with channels last, without groups or dilation, "
+            f"padded with zeros. Received: {layer.name!r}."
+        )
+
+
+def _fold(normalise: keras.layers.BatchNormalization, step: Settings) -> None:
+    """Multiply and shift the weights before it as batch normalisation does after training."""
+    mean = convert_to_numpy(normalise.moving_mean)
+    variance = convert_to_numpy(normalise.moving_variance)
+    scale = 1 / np.sqrt(variance.astype("float64") + normalise.epsilon)
+    if normalise.scale:
+        scale = scale * convert_to_numpy(normalise.gamma)
+    shift = convert_to_numpy(normalise.beta) if normalise.center else 0
+    step["kernel"] = step["kernel"] * scale
+    step["bias"] = (step["bias"] - mean) * scale + shift
+
+
+def pack(array: Any) -> Settings:
+    """An array for JSON, where the browser finds its bytes."""
+    array = np.asarray(array)
+    array = array.astype(array.dtype.newbyteorder("<"))
+    data = base64.b64encode(array.tobytes()).decode()
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "base64": data}
