@@ -155,7 +155,12 @@ _LAST = ["notation", "speed", "api", "bibliography", "glossary", "index", "lenet
 def _share_out(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     # Made here, for two processes that find no cache would both make it.
     get_cache(app.config.nb_execution_cache_path).db.dispose()
-    docnames.sort(key=lambda name: (_LAST.index(name) if name in _LAST else -1, name))
+
+    def place(name: str) -> tuple[int, str]:
+        folder = name.partition("/")[0]
+        return (_LAST.index(folder) if folder in _LAST else -1), name
+
+    docnames.sort(key=place)
 
 
 def setup(app: Sphinx) -> None:

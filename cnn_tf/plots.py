@@ -8,7 +8,7 @@ drawn: those who only import layers do not need it.
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from html import escape
 from typing import Any
@@ -685,6 +685,85 @@ def feature_maps_plot(
     return Figure(canvas, alt)
 
 
+def seen_plot(
+    maps: Sequence[tuple[str, tuple[int, int], tuple[Collection[int], Collection[int]]]],
+    *,
+    alt: str,
+) -> Figure:
+    """Draw maps side by side as grids, with the cells filled that are seen.
+
+    Args:
+        maps: For each map its name, its size, and the rows and the columns that are seen; the
+            cells where both meet are filled. The last map has the output's colour.
+        alt: What is to be seen.
+
+    Shapes:
+        Sizes are pairs (rows, columns) of cells.
+
+    Returns:
+        A figure.
+
+    Raises:
+        ValueError: No maps.
+
+    Source:
+        Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
+
+    Example:
+        >>> from cnn_tf.plots import seen_plot
+        >>> maps = [("input", (5, 5), ({1, 2, 3}, {0, 1})), ("output", (3, 3), ({1}, {0}))]
+        >>> seen_plot(maps, alt="An output at the left edge sees six cells.")
+        <Figure: An output at the left edge sees six cells.>
+    """
+    if not maps:
+        raise ValueError("seen_plot expected at least one map. Received: none.")
+    matplotlib = _matplotlib()
+
+    def slots(cell: float) -> list[float]:
+        return [max(w * cell, 0.7) for _, (_, w), _ in maps]  # inches: room for a name at least
+
+    gap = 0.2
+    room = 6.4 - gap * (len(maps) - 1)
+    cell = next((c for c in np.arange(0.28, 0.02, -0.005) if sum(slots(c)) <= room), 0.02)
+    width = sum(slots(cell)) + gap * (len(maps) - 1) + 0.1
+    height = max(h for _, (h, _), _ in maps) * cell
+    with style():
+        figure = matplotlib.figure.Figure(figsize=(width, height + 0.5))
+        figure.set_layout_engine("none")
+        axis = figure.add_axes((0, 0, 1, 1))
+        left = 0.05
+        for place, ((name, (h, w), (rows, columns)), slot) in enumerate(
+            zip(maps, slots(cell), strict=True)
+        ):
+            color = Y_COLOR if place == len(maps) - 1 else X_COLOR
+            x, top = left + (slot - w * cell) / 2, 0.43 + (height - h * cell) / 2
+            for first_row, tall in _runs(rows):
+                for first_column, wide in _runs(columns):
+                    corner = (x + first_column * cell, top + first_row * cell)
+                    axis.add_patch(
+                        matplotlib.patches.Rectangle(
+                            corner, wide * cell, tall * cell, facecolor=color, alpha=0.45, lw=0
+                        )
+                    )
+            # Lines between cells too small to be seen would be a grey sheet.
+            steps_h, steps_w = (range(n + 1) if cell > 0.05 else (0, n) for n in (h, w))
+            lines = [
+                *([(x, top + i * cell), (x + w * cell, top + i * cell)] for i in steps_h),
+                *([(x + j * cell, top), (x + j * cell, top + h * cell)] for j in steps_w),
+            ]
+            axis.add_collection(
+                matplotlib.collections.LineCollection(
+                    lines, colors=color, linewidths=0.8 if cell > 0.1 else 0.3
+                )
+            )
+            label = f"{name}\n{h} × {w}"
+            axis.text(left + slot / 2, top - 0.06, label, ha="center", va="bottom", fontsize=8)
+            left += slot + gap
+        axis.set(xlim=(0, width), ylim=(height + 0.5, 0))
+        axis.set_axis_off()
+    return Figure(figure, alt)
+
+
 def signed_colors(values: Any) -> np.ndarray:
     """Turn numbers from -1 to 1 into colours that leave the page free at zero.
 
@@ -741,8 +820,16 @@ def _grid(
     return canvas, axes[: len(images)]
 
 
+def _runs(cells: Collection[int]) -> list[tuple[int, int]]:
+    """Neighbouring numbers as (first, how many): one patch for all shows no seams."""
+    firsts = [i for i in sorted(cells) if i - 1 not in cells]
+    lasts = [i for i in sorted(cells) if i + 1 not in cells]
+    return [(first, last - first + 1) for first, last in zip(firsts, lasts, strict=True)]
+
+
 def _matplotlib() -> Any:
     try:
+        import matplotlib.collections
         import matplotlib.colors
         import matplotlib.figure
         import matplotlib.patches

@@ -10,17 +10,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
-PAGES = sorted(BOOK.glob("*.md"))
+PAGES = sorted(BOOK.rglob("*.md"))
 # What is nobody's to import: the command line, what is private, and the helpers of arguments.
 INNER_MODULES = {"__init__", "__main__", "_backend", "arguments"}
-MODULES = sorted({path.stem for path in (ROOT / "cnn_tf").glob("*.py")} - INNER_MODULES)
+PUBLIC = [*(ROOT / "cnn_tf").glob("*.py"), *(ROOT / "cnn_tf").glob("[!_]*/__init__.py")]
+SOURCES = {(path.parent if path.parent.name != "cnn_tf" else path).stem: path for path in PUBLIC}
+MODULES = sorted(set(SOURCES) - INNER_MODULES)
 
 
 # --- API ------------------------------------------------------------------------------------------
 
 
 def statements(module):
-    return ast.parse((ROOT / "cnn_tf" / f"{module}.py").read_text("utf-8")).body
+    return ast.parse(SOURCES[module].read_text("utf-8")).body
 
 
 def exported():
@@ -46,20 +48,15 @@ def constants(module):
 
 
 def described():
-    """The full names of the entries of the API page, in their order."""
-    module, names, in_data = "", [], False
-    for line in (BOOK / "api.md").read_text("utf-8").splitlines():
-        if found := re.fullmatch(r"\.\. (currentmodule|auto\w+|data):: (\S+)", line):
-            kind, name = found.groups()
-            in_data = kind == "data"
-            if kind == "currentmodule":
-                module = name
-            else:
-                names.append(f"{module}.{name}")
-        elif in_data and (found := re.fullmatch(r" +([A-Z_]+)", line)):
-            names.append(f"{module}.{found[1]}")
-        else:
-            in_data = False
+    """The full names of the entries of the API pages, in their order."""
+    names = []
+    for page in sorted((BOOK / "api").glob("*.md")):
+        text = page.read_text("utf-8")
+        for block in re.findall(r"^```\{api\}\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            names += [f"cnn_tf.{line.partition(':')[0]}" for line in block.splitlines()]
+        data = r"currentmodule:: (\S+)\n\.\. data:: ((?:[A-Z_]+\s+)+)"
+        for module, given in re.findall(data, text):
+            names += [f"{module}.{name}" for name in given.split()]
     return names
 
 

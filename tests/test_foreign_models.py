@@ -33,7 +33,7 @@ def test_pytorch_gives_the_numbers_in_the_file(tmp_path, need):
 
 def column(table, library):
     """The first words in backticks of a column, in the table of convolution or of pooling."""
-    text = (ROOT / "book" / "api.md").read_text("utf-8")
+    text = (ROOT / "book" / "api" / "layers.md").read_text("utf-8")
     (rows,) = re.findall(rf"^\| {table} \|(?:.*\n)(?:^\|.*\n)+", text, re.MULTILINE)
     head, _, *rows = ([cell.strip() for cell in row.split("|")] for row in rows.splitlines())
     cells = (row[head.index(library)] for row in rows)

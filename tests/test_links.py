@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
-PAGES = sorted(BOOK.glob("*.md"))
+PAGES = sorted(BOOK.rglob("*.md"))
 TEXTS = [*sorted(ROOT.glob("*.md")), *PAGES]
 
 FENCED = re.compile(r"^(```+|:::+)\{code-cell\}.*?^\1$|^```\w*\n.*?^```$", re.DOTALL | re.MULTILINE)
@@ -38,7 +38,7 @@ def anchors(path):
 def test_pages_that_are_spoken_of_exist(path):
     for text in re.findall(r"\{doc\}`([^`]+)`", prose(path)):
         name = re.sub(r".*<(.+)>$", r"\1", text)
-        assert (BOOK / f"{name}.md").is_file(), text
+        assert (path.parent / f"{name}.md").is_file(), text
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

@@ -11,8 +11,11 @@ from tests.browser import wake
 
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "_build" / "screenshots"
-PAGES = sorted(path.stem for path in (ROOT / "book").glob("*.md"))
-WORDS_ONLY = {"api", "bibliography", "glossary"}
+PAGES = sorted(
+    path.relative_to(ROOT / "book").with_suffix("").as_posix()
+    for path in (ROOT / "book").rglob("*.md")
+)
+WORDS_ONLY = {name for name in PAGES if name.startswith("api")} | {"bibliography", "glossary"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -43,7 +46,7 @@ def test_page(name, page, address):
     wake(page)
     # What is not laid out yet has no colours that axe could see.
     page.add_style_tag(content=".cell { content-visibility: visible !important }")
-    page.screenshot(path=SCREENSHOTS / f"{name}-{page.look}.png", full_page=True)
+    page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-')}-{page.look}.png", full_page=True)
 
     barriers = Axe().run(page).response["violations"]
     assert [(it["id"], it["nodes"][0]["html"]) for it in barriers] == []
@@ -98,7 +101,7 @@ def test_formulas_are_drawn_by_the_browser_in_our_font(page, address):
 
 
 def test_a_long_signature_has_one_argument_a_line(page, address):
-    page.goto(f"{address}api.html")
+    page.goto(f"{address}api/functional.html")
     lines = page.locator("dt[id='cnn_tf.output_size']").inner_text().split("\n")
     arguments = ["n,", "kernel_size,", "padding=0,", "strides=1,", "dilation_rate=1,"]
     assert [line.strip() for line in lines][:6] == ["cnn_tf.output_size(", *arguments]

@@ -1,4 +1,4 @@
-"""The API page from the docstrings, and links to it from the code of all pages.
+"""The API pages from the docstrings, and links to them from the code of all pages.
 
 Docstrings hold Markdown's mathematics, which autodoc takes for RST, and Keras hides a layer's
 signature behind its own `__new__`. Where the code of a page uses a name that it has imported from
@@ -7,15 +7,52 @@ what is a name.
 """
 
 import ast
+import importlib
 import inspect
 import re
 from typing import Any
 
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 from sphinx.util.inspect import stringify_signature
 from sphinx.util.nodes import make_refnode
+
+# --- Pages ---------------------------------------------------------------------------------------
+
+
+class Api(SphinxDirective):
+    """A table of names, one a line as `layers.Conv2D`, then the docstring of each.
+
+    Behind a class and a colon come the methods that are shown, or `*` for all.
+    """
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Write what autosummary and autodoc understand, and let them do it."""
+        entries = [(f"cnn_tf.{name}", methods.strip()) for name, _, methods in self._lines()]
+        lines = ["```{eval-rst}", ".. autosummary::", "   :nosignatures:", ""]
+        details = []
+        for name, methods in entries:
+            module, _, last = name.rpartition(".")
+            found = getattr(importlib.import_module(module), last)
+            if found.__name__ == last:  # of another name of the same, autosummary says nothing
+                lines.append(f"   {name}")
+            kind = "autoclass" if inspect.isclass(found) else "autofunction"
+            details += ["", f".. {kind}:: {name}"]
+            if methods:
+                details.append(f"   :members: {methods.removesuffix('*')}".rstrip())
+        text = StringList([*lines, *details, "```"], source=self.get_source_info()[0])
+        holder = nodes.container()
+        self.state.nested_parse(text, self.content_offset, holder)
+        return holder.children
+
+    def _lines(self) -> list[tuple[str, str, str]]:
+        return [line.partition(":") for line in self.content if line]
+
 
 # --- Docstrings -----------------------------------------------------------------------------------
 
@@ -69,7 +106,7 @@ _CODE = re.compile(r"(?<=<pre>).*?(?=</pre>)", re.S)
 
 
 def _entries(app: Sphinx) -> dict[str, tuple[str, str]]:
-    """Page and anchor of what the API page describes, by its full name."""
+    """Page and anchor of what the API pages describe, by its full name."""
     return {
         name: (entry.docname, entry.node_id)
         for name, entry in app.env.domains.python_domain.objects.items()
@@ -125,6 +162,8 @@ def _link_code(
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to what autodoc reads and to what the HTML builder writes."""
     app.setup_extension("sphinx.ext.autodoc")
+    app.setup_extension("sphinx.ext.autosummary")
+    app.add_directive("api", Api)
     app.connect("autodoc-process-docstring", _mathematics)
     app.connect("autodoc-process-signature", _signature)
     app.connect("doctree-resolved", _link_words)
