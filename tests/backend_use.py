@@ -5,6 +5,7 @@ KERAS_BACKEND=torch python tests/backend_use.py FOLDER
 The first run in a folder leaves a trained model there, the next ones load it.
 """
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +14,12 @@ import keras
 import numpy as np
 
 import cnn_tf
+from cnn_tf import _backend
+from cnn_tf._convolution import NAMES
 from cnn_tf.functional import average_pool, choose_algorithm, correlate, max_pool
 from cnn_tf.receptive_field import receptive_field_by_gradient
 
-rng = np.random.default_rng(0)
+rng = np.random.default_rng(int(os.environ.get("CNN_TF_SEED", 0)))
 
 
 def train():
@@ -56,17 +59,60 @@ def empty_batches():
 
 
 def properties():
-    """Linear, and the same wherever the picture stands."""
-    x, y, kernel = (
-        rng.normal(size=s).astype("float32") for s in ((2, 9, 8, 3), (2, 9, 8, 3), (3, 2, 3, 4))
-    )
-
-    def run(x):
-        return keras.ops.convert_to_numpy(correlate(x, kernel))
-
-    np.testing.assert_allclose(run(2 * x - y), 2 * run(x) - run(y), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(run(x[:, 1:, 2:]), run(x)[:, 1:, 2:], rtol=1e-4, atol=1e-4)
+    """Of each algorithm, in random settings: linear, the same everywhere, with its adjoint."""
+    times = 2 if _backend.NAME == "jax" else 8  # JAX compiles each operation for each shape
+    for algorithm in NAMES:
+        tried = 0
+        for _ in range(10 * times):
+            k_h, k_w, strides, dilation = rng.integers(1, 4, 4).tolist()
+            channels, filters = rng.integers(1, 6, 2).tolist()
+            before, after = rng.integers(0, 3, 2).tolist()
+            settings = {"strides": strides, "dilation_rate": dilation if strides == 1 else 1}
+            settings |= {"padding": ((before, after), (after, before))}
+            if algorithm in ("pointwise", "winograd"):
+                k_h = k_w = 1 if algorithm == "pointwise" else rng.integers(2, 4)
+            kernel = _normal(k_h, k_w, channels, filters)
+            try:
+                _check_properties(kernel, algorithm, **settings)
+            except ValueError as error:
+                if f"{algorithm!r} does not apply" not in str(error):
+                    raise
+            else:
+                tried += 1
+                if tried == times:
+                    break
+        only_tensorflow = algorithm in ("strided_im2col", "shifted_gemm")
+        assert tried == (0 if only_tensorflow and _backend.NAME != "tensorflow" else times)
     assert receptive_field_by_gradient([cnn_tf.Conv2D(1, 2)], 0, 0, (3, 3, 1)).sum() == 4
+
+
+def _normal(*shape):
+    return rng.normal(size=shape).astype("float32")
+
+
+def _check_properties(kernel, algorithm, strides, **settings):
+    def run(x, algorithm=algorithm, settings=settings):
+        return correlate(x, kernel, strides=strides, algorithm=algorithm, **settings)
+
+    def numbers(x, **how):
+        return keras.ops.convert_to_numpy(run(x, **how))
+
+    def close(one, other):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4, err_msg=f"{algorithm}")
+
+    x, other = _normal(2, 11, 13, kernel.shape[2]), _normal(2, 11, 13, kernel.shape[2])
+    y = numbers(x)
+    close(numbers(2 * x - other), 2 * y - numbers(other))
+    close(y, numbers(x, algorithm="definition"))
+    inside = {"settings": settings | {"padding": 0}}  # at the border, zeros come in
+    close(
+        numbers(x[:, strides:, 2 * strides :], **inside),
+        numbers(x, **inside)[:, 1:, 2:],
+    )
+    upstream = _normal(*y.shape)
+    weights = keras.ops.convert_to_tensor(upstream)
+    to_x = _backend.gradient(lambda x: keras.ops.sum(run(x) * weights), other)
+    close(np.vdot(to_x, x), np.vdot(upstream, y))
 
 
 def types():
