@@ -19,15 +19,26 @@ def measure(layers):
 
 
 @pytest.fixture(scope="module")
-def costs():
-    """Two rounds, for another program may hit one of two processes."""
-    return [{layers: measure(layers) for layers in ("keras", "cnn_tf")} for _ in range(2)]
+def cost():
+    """Ours over Keras's. Another program may hit one of two processes: then both run once more."""
+    rounds = []
+
+    def ratio(what, bound):
+        for attempt in (1, 2):
+            if len(rounds) < attempt:
+                rounds.append({layers: measure(layers) for layers in ("keras", "cnn_tf")})
+            best = min(each["cnn_tf"][what] / each["keras"][what] for each in rounds)
+            if best < bound:
+                break
+        return best
+
+    return ratio
 
 
-# What is to be reached is 2, 2 and 1.1. Measured on a machine at rest: 1.2, 2.5 and 1.8. A graph of
-# ours has more operations than one of Keras's, each of which is traced, and kept.
+# What is to be reached is 2, 2 and 1.1. Measured on a machine at rest: 1.2, 2.3 and 2.2. A graph of
+# ours has more operations than one of Keras's, each of which is traced; and TensorFlow keeps the
+# graph of every training step that Keras makes, of its own layers too, for as long as it runs.
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "bound"), [("batches", 2), ("models", 4), ("megabytes", 3)])
-def test_what_a_new_shape_costs(costs, what, bound):
-    ratio = min(each["cnn_tf"][what] / each["keras"][what] for each in costs)
-    assert ratio < bound, costs
+def test_what_a_new_shape_costs(cost, what, bound):
+    assert cost(what, bound) < bound
