@@ -1,4 +1,4 @@
-"""LeNet, a dense net to compare it with, and a table of what flows through a model."""
+"""LeNet, the best network of its size, a dense one, and a table of what flows through a network."""
 
 from collections.abc import Callable
 from functools import partial
@@ -97,9 +97,9 @@ def SmallResNet(  # noqa: N802 - see LeNet
     filters: tuple[int, int] = (32, 45),
     name: str = "small_resnet",
 ) -> keras.Model:
-    r"""Build a small residual network: what today's parts make of LeNet's number of parameters.
+    r"""Build a small residual network: the best one of the book, no larger than LeNet.
 
-    With its defaults it has 60,903 numbers, the running means and variances included. Six
+    With its defaults it has 60,903 parameters, running means and variances included. Six
     convolutions with 3x3 windows take the place of two with 5x5. What some of them compute is
     added to what they were given,
 

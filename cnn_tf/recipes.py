@@ -262,7 +262,9 @@ class Recipe:
 
 
 def small_resnet_recipe(epochs: int = 40) -> Recipe:
-    """Make a recipe for the small residual network.
+    """Make the recipe of the best network of the book, the small residual one.
+
+    The record `best` holds five trainings by it.
 
     In training each picture is moved by up to one pixel along each axis, by whole pixels, and what
     enters is a copy of the nearest one; every second picture is mirrored. The steps are those of
