@@ -60,7 +60,7 @@ def empty_batches():
 
 def properties():
     """Of each algorithm, in random settings: linear, the same everywhere, with its adjoint."""
-    times = 2 if _backend.NAME == "jax" else 8  # JAX compiles each operation for each shape
+    times = 1 if _backend.NAME == "jax" else 4  # JAX compiles each operation for each shape
     for algorithm in NAMES:
         tried = 0
         for _ in range(10 * times):

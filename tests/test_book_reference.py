@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
-PAGES = sorted(BOOK.rglob("*.md"))
+PAGES = sorted([*BOOK.glob("*.md"), *BOOK.glob("api/*.md")])
 # What is nobody's to import: the command line, what is private, and the helpers of arguments.
 INNER_MODULES = {"__init__", "__main__", "_backend", "arguments"}
 PUBLIC = [*(ROOT / "cnn_tf").glob("*.py"), *(ROOT / "cnn_tf").glob("[!_]*/__init__.py")]

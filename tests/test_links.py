@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
-PAGES = sorted(BOOK.rglob("*.md"))
+PAGES = sorted([*BOOK.glob("*.md"), *BOOK.glob("api/*.md")])
 TEXTS = [*sorted(ROOT.glob("*.md")), *PAGES]
 
 FENCED = re.compile(r"^(```+|:::+)\{code-cell\}.*?^\1$|^```\w*\n.*?^```$", re.DOTALL | re.MULTILINE)

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 PAGES = sorted(
     path.relative_to(ROOT / "book").with_suffix("").as_posix()
-    for path in (ROOT / "book").rglob("*.md")
+    for pattern in ("*.md", "api/*.md")
+    for path in (ROOT / "book").glob(pattern)
 )
 WORDS_ONLY = {name for name in PAGES if name.startswith("api")} | {"bibliography", "glossary"}
 
