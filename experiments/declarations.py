@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cnn_tf.recipes import Recipe
+from cnn_tf.recipes import Recipe, small_resnet_recipe
 from experiments.atoms import Detector
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -149,6 +149,17 @@ EXPERIMENTS = {
             "LeNet, repaired by training alone": _REPAIRED,
         },
         measures=("test",),
+    ),
+    "best": Experiment(
+        "How good can a network of LeNet's size be, and how good are others by its recipe?",
+        {
+            "small ResNet": small_resnet_recipe(),
+            "MLP": replace(small_resnet_recipe(), model="MLP", arguments=_HE_NORM),
+            "softmax regression": replace(
+                small_resnet_recipe(), model="MLP", arguments={"units": ()}
+            ),
+        },
+        measures=("test", "mirrored"),
     ),
     "demands": Experiment(
         "What does locality gain, and what does sharing gain, with as many weights and layers?",

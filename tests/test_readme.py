@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from cnn_tf.recipes import read_record
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
@@ -20,6 +22,19 @@ def test_lenet_example(monkeypatch):
     exec(BLOCKS[1].replace("epochs=10", "epochs=1"), names)
     assert len(names["log"].history["val_accuracy"]) == 1
     assert 0 < names["accuracy"] < 1
+
+
+def test_the_best_network_is_as_good_as_promised(monkeypatch):
+    monkeypatch.setenv("CNN_TF_RECORDS", str(ROOT / "experiments" / "records"))
+    best, final = read_record("best"), read_record("final")
+    reached = [
+        best.values("small ResNet", "test_accuracy").mean(),
+        best.values("small ResNet", "mirrored_test_accuracy").mean(),
+        max(final.values(name, "test_accuracy").mean() for name in final.recipes),
+    ]
+    once, twice, lenet = (f"{100 * share:.2f}" for share in reached)
+    assert f"right on {once} of a hundred test pictures, and on {twice} if" in README
+    assert f"by its best recipe on {lenet}." in README
 
 
 def test_no_example_is_left_out():
