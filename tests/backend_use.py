@@ -63,7 +63,7 @@ def properties():
     times = 1 if _backend.NAME == "jax" else 4  # JAX compiles each operation for each shape
     for algorithm in NAMES:
         tried = 0
-        for _ in range(10 * times):
+        for _ in range(400):  # one in nine suits the pickiest algorithm
             k_h, k_w, strides, dilation = rng.integers(1, 4, 4).tolist()
             channels, filters = rng.integers(1, 6, 2).tolist()
             before, after = rng.integers(0, 3, 2).tolist()
@@ -112,7 +112,9 @@ def _check_properties(kernel, algorithm, strides, **settings):
     upstream = _normal(*y.shape)
     weights = keras.ops.convert_to_tensor(upstream)
     to_x = _backend.gradient(lambda x: keras.ops.sum(run(x) * weights), other)
-    close(np.vdot(to_x, x), np.vdot(upstream, y))
+    one, other = (np.vdot(u.astype(float), v) for u, v in ((to_x, x), (upstream, y)))
+    # Rounding is in proportion to what is summed, not to the sum, in which much may cancel.
+    assert abs(one - other) < 1e-5 * np.linalg.norm(upstream) * np.linalg.norm(y), algorithm
 
 
 def types():
