@@ -38,6 +38,7 @@ from sphinx_markdown_builder.contexts import (
 from sphinx_markdown_builder.translator import MarkdownTranslator
 
 _FOLDER = "notebooks"  # beside the pages of the site
+_SUFFIXES = {"": True, "-exercises": False}  # of the two notebooks, and whether they have solutions
 
 # How the translator says where cells begin: a code cell by its number on the page, a Markdown cell,
 # and one whose heading folds all that follows. No text has these characters.
@@ -223,8 +224,23 @@ class NotebookBuilder(MarkdownBuilder):
         return self.get_target_uri(to)
 
     def get_outdated_docs(self) -> Iterator[str]:
-        """Give all of them: what a notebook is made of lies in several places."""
-        yield from _sections(self.env)
+        """Give all of them if anything that they are made of is newer than one of them.
+
+        One may depend on all the pages: they hold the figures and sections that it refers to.
+        """
+        pages = _sections(self.env)
+        sources = [
+            Path(__file__),
+            Path(self.confdir, "conf.py"),
+            *Path(self.doctreedir).glob("**/*.doctree"),
+            *Path(os.environ["CNN_TF_RECORDS"]).glob("*.json"),
+        ]
+        changed = max(path.stat().st_mtime for path in sources)
+        made = [
+            Path(self.outdir, f"{page}{suffix}.ipynb") for page in pages for suffix in _SUFFIXES
+        ]
+        if any(not path.exists() or path.stat().st_mtime < changed for path in made):
+            yield from pages
 
     def write_doc(self, docname: str, doctree: nodes.document) -> None:
         """Write the two notebooks of a page, if it is a section."""
@@ -240,7 +256,7 @@ class NotebookBuilder(MarkdownBuilder):
         # Of a page that was not executed in this build, only the cache has the outputs.
         cache = get_cache(self.config.nb_execution_cache_path)
         _, page = cache.merge_match_into_notebook(nbformat.read(executed, nbformat.NO_CONVERT))
-        for suffix, solved in (("", True), ("-exercises", False)):
+        for suffix, solved in _SUFFIXES.items():
             cells = list(_cells(parts, page, solved))
             title = 1 + next(i for i, cell in enumerate(cells) if cell.source.startswith("# "))
             cells[title:title] = [*self._first_cells(docname), *_records(page)]
@@ -372,7 +388,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx_markdown_builder")
     app.add_config_value("notebooks_repository", "", "html", str)
     app.add_config_value("notebooks_branch", "gh-pages", "html", str)
-    app.add_config_value("notebooks_requirement", "", "", str)
+    app.add_config_value("notebooks_requirement", "", "env", str)
     app.add_builder(NotebookBuilder)
     app.connect("html-page-context", _offer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
