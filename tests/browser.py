@@ -11,14 +11,10 @@ def wake(page):
 
 def table(explorer, name):
     """The numbers of a table of an explorer, as text."""
-    rows = explorer.get_by_role("table", name=name, exact=True).locator("tr").all()
-    return [
-        [
-            cell.evaluate("cell => cell.querySelector('input')?.value ?? cell.textContent")
-            for cell in row.locator("td").all()
-        ]
-        for row in rows
-    ]
+    return explorer.get_by_role("table", name=name, exact=True).evaluate(
+        """table => Array.from(table.rows, row => Array.from(row.querySelectorAll("td"), cell =>
+            cell.querySelector("input")?.value ?? cell.textContent))"""
+    )
 
 
 def numbers(explorer, name):
