@@ -108,7 +108,7 @@ def image_grid(
         alt: What is to be seen; by default the number of pictures and their titles.
 
     Shapes:
-        images `(n, h, w)`, `(n, h, w, 1)` or `(n, h, w, 3)`.
+        images `(n, h, w)` or `(n, h, w, channels)`: 1, 3 or, with the opacity, 4 channels.
 
     Returns:
         A figure.

@@ -23,6 +23,7 @@ from cnn_tf import (
     output_size,
     save_network,
 )
+from cnn_tf.explorers._figures import NAMED_KERNELS
 from cnn_tf.functional import correlate
 from cnn_tf.receptive_field import receptive_field
 from tests.browser import numbers, wake
@@ -490,17 +491,25 @@ def test_the_response_is_that_of_the_package(show, page, site, tmp_path):
     page.keyboard.press("ArrowLeft")
     place = re.findall(r"\d+", explorer.get_by_role("status").inner_text())[:2]
     row, column = (int(number) - 1 for number in place)
+    repeated = {"padding": "same", "padding_mode": "replicate"}
     for preset in ("identity", "mean", "upright", "laplacian", "emboss"):
         explorer.get_by_role("combobox", name="kernel").select_option(preset)
         for size in ("3", "5"):
             explorer.get_by_role("combobox", name="size").select_option(size)
             kernel = np.array(numbers(explorer, "K"))
             assert kernel.shape == (int(size), int(size))
-            response = correlate(photo[None, ..., None], kernel[..., None, None], padding="same")
+            response = correlate(photo[None, ..., None], kernel[..., None, None], **repeated)
             expected = float(response[0, row, column, 0])
             assert math.isclose(sum_at(explorer), expected, rel_tol=2e-2, abs_tol=1e-2)
+    picture.hover(position={"x": 1, "y": 1})  # where the kernel hangs over
+    assert "Row 1, column 1:" in explorer.get_by_role("status").inner_text()
+    assert math.isclose(sum_at(explorer), float(response[0, 0, 0, 0]), rel_tol=2e-2, abs_tol=1e-2)
     explorer.get_by_label("K, row 1, column 1").fill("-7")
     assert explorer.get_by_role("combobox", name="kernel").input_value() == "own"
+    explorer.get_by_role("combobox", name="size").select_option("3")
+    for name, kernel in NAMED_KERNELS.items():  # as the static figure has them
+        explorer.get_by_role("combobox", name="kernel").select_option(label=name)
+        assert np.allclose(numbers(explorer, "K"), kernel, atol=0.01)
 
 
 def test_own_pictures_and_what_is_none(show, page, tmp_path):

@@ -30,10 +30,20 @@ from cnn_tf.plots import (
     cells_plot,
     corr2d_plot,
     feature_maps_plot,
+    image_grid,
     line_plot,
-    signed_grid,
+    signed_colors,
 )
 from cnn_tf.receptive_field import receptive_field_plot
+
+# Those of the explorer's choices that the static figure shows.
+NAMED_KERNELS = {
+    "mean (blur)": np.full((3, 3), 1 / 9),
+    "sharpen": np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]]),
+    "upright edges (Sobel)": np.outer([1, 2, 1], [1, 0, -1]),
+    "level edges (Sobel)": np.outer([1, 0, -1], [1, 2, 1]),
+    "Laplacian": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]]),
+}
 
 _Made = tuple[Settings, Figure] | tuple[Settings, Figure, Settings]
 
@@ -157,12 +167,27 @@ def _kernels(picture: Any = None, kernel: Any = ((1, 0, -1), (2, 0, -2), (1, 0, 
         raise ValueError(
             f"explore expected a kernel of 3x3 or 5x5 numbers. Received: shape {kernel.shape}."
         )
-    response = correlate(picture[None, ..., None], kernel[..., None, None], padding="same")
-    figure = signed_grid(
-        np.asarray(response)[..., 0],
-        columns=1,
-        alt=f"What the kernel {kernel.tolist()} answers on a picture: blue where it is positive, "
-        "orange where it is negative.",
+    kernels: dict[str, Any] = dict(NAMED_KERNELS)
+    if not any(np.array_equal(kernel, each) for each in kernels.values()):
+        kernels["own kernel"] = kernel
+    shown = {"picture": _gray(picture)}
+    for name, each in kernels.items():
+        response = correlate(
+            picture[None, ..., None],
+            np.array(each, float)[..., None, None],
+            padding="same",
+            padding_mode="replicate",  # zeros would make an edge along the border
+        )
+        answer = np.asarray(response)[0, ..., 0]
+        blurs = np.isclose(np.sum(each), 1)  # then an answer is a brightness
+        limit = abs(answer).max() or 1
+        shown[name] = _gray(answer.clip(0, 1)) if blurs else signed_colors(_steps(answer / limit))
+    figure = image_grid(
+        list(shown.values()),
+        list(shown),
+        columns=3,
+        alt=f"A picture, and what kernels make of it: {', '.join(kernels)}. Answers of kernels "
+        "that look for edges are blue where they are positive, orange where they are negative.",
     )
     return {"kernel": kernel.tolist()}, figure, {"picture": pack(_bytes(picture))}
 
@@ -323,6 +348,16 @@ def _edge() -> np.ndarray:
     picture[:, 6:] = 1
     picture[3, 2] = 1
     return picture
+
+
+def _gray(picture: np.ndarray) -> np.ndarray:
+    """Red, green, blue and opacity of brightnesses from 0 to 1."""
+    return np.stack([_steps(picture)] * 3 + [np.ones_like(picture)], axis=-1)
+
+
+def _steps(values: np.ndarray) -> np.ndarray:
+    """Rounded as far as the eye allows in a small picture, whose file is then half as large."""
+    return np.round(values * 40) / 40
 
 
 def _bytes(pictures: np.ndarray) -> np.ndarray:

@@ -129,6 +129,34 @@ export function pad(X, [[top, bottom], [left, right]], value = 0) {
 }
 
 /**
+ * An image with copies of its border around it.
+ * @param {Tensor} X
+ * @param {[Pair, Pair]} padding
+ */
+export function replicate(X, [[top, bottom], [left, right]]) {
+  const [h, w, c] = X.shape;
+  const Y = tensor([top + h + bottom, left + w + right, c]);
+  let y = 0;
+  for (let i = -top; i < h + bottom; i++) {
+    for (let j = -left; j < w + right; j++) {
+      const x = (clamp(i, h) * w + clamp(j, w)) * c;
+      Y.data.set(X.data.subarray(x, x + c), y);
+      y += c;
+    }
+  }
+  return Y;
+}
+
+/**
+ * The nearest number from 0 to n - 1.
+ * @param {number} i
+ * @param {number} n
+ */
+export function clamp(i, n) {
+  return Math.min(Math.max(i, 0), n - 1);
+}
+
+/**
  * Correlate an image with kernels: what `Conv2D` computes for one image.
  * @param {Tensor} X (h, w, c_i)
  * @param {Tensor} K (k_h, k_w, c_i, c_o)

@@ -1,6 +1,6 @@
 /** Kernels on a picture: the page's, one of the reader's own, or what the reader's camera sees. */
 
-import { correlate, matrix, pad, rows, tensor } from "./arithmetic.js";
+import { clamp, correlate, matrix, pad, replicate, rows, tensor } from "./arithmetic.js";
 import { arrow, define, Explorer, factor, format, make, matrixOf, row, say } from "./element.js";
 import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
@@ -291,14 +291,13 @@ export class Kernels extends Explorer {
     }
     const { kernel } = this.state;
     // The next picture may be smaller.
-    const i = Math.min(Math.max(this.#pointed[0], 0), h - 1);
-    const j = Math.min(Math.max(this.#pointed[1], 0), w - 1);
+    const [i, j] = [clamp(this.#pointed[0], h), clamp(this.#pointed[1], w)];
     this.#pointed = [i, j];
     const before = (kernel.length - 1) / 2;
     drawings[0].replaceChildren(frame(j - before, i - before, kernel.length, kernel.length));
     drawings[1].replaceChildren(frame(j, i, 1, 1));
-    /** @type {(u: number, v: number) => number} The padding is zeros. */
-    const pixel = (u, v) => u >= 0 && u < h && v >= 0 && v < w ? this.#picture.data[u * w + v] : 0;
+    /** @type {(u: number, v: number) => number} The border is repeated. */
+    const pixel = (u, v) => this.#picture.data[clamp(u, h) * w + clamp(v, w)];
     const terms = kernel.flatMap((/** @type {number[]} */ weights, /** @type {number} */ u) =>
       weights.flatMap((k, v) =>
         k === 0 ? [] : `${format(pixel(i + u - before, j + v - before))}·${factor(k)}`
@@ -318,7 +317,10 @@ export class Kernels extends Explorer {
     const { kernel } = this.state;
     const n = kernel.length;
     const K = tensor([n, n, 1, 1], matrix(kernel).data);
-    this.#response = correlate(this.#picture, K, { padding: "same" });
+    // Zeros around it would make an edge along the border, stronger than those of the picture.
+    const before = (n - 1) / 2;
+    const around = replicate(this.#picture, [[before, before], [before, before]]);
+    this.#response = correlate(around, K);
     const limit = largest(this.#response);
     this.#kernel.show(kernel);
     paint(this.#input, this.#picture);
