@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from cnn_tf.data import locate
-from tests.chapter import CHAPTER, NUMBERS, SECTIONS, exercises, said, says
+from tests.chapter import CHAPTER, NUMBERS, exercises, said, says
 
 ROOT = Path(__file__).parent.parent
 
@@ -102,7 +102,7 @@ def test_drawings_are_pictures_with_alternative_texts(notebooks, page, site):
     assert "<svg" not in html
 
 
-@pytest.mark.parametrize("page", SECTIONS)
+@pytest.mark.parametrize("page", CHAPTER)
 def test_a_solution_is_folded_in_one_and_absent_in_the_other(notebooks, page):
     (solved, unsolved), number = notebooks[page], len(exercises(page))
     headings = [
