@@ -35,6 +35,7 @@ extensions = [
     "api",
     "notebooks",
     "explorers",
+    "previews",
     "finish",
     "description",
 ]
@@ -148,8 +149,8 @@ if "GITHUB_REPOSITORY" in os.environ:
 # --- Two pages at a time --------------------------------------------------------------------------
 
 # `sphinx -j 2` gives each process half of the list. These come last: what takes no time, and the
-# two pages that take as long as all the others.
-_LAST = ["notation", "speed", "api", "bibliography", "glossary", "index", "lenet"]
+# three pages that take as long as all the others.
+_LAST = ["notation", "speed", "api", "bibliography", "glossary", "foreign-models", "index", "lenet"]
 
 
 def _share_out(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:

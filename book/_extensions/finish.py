@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 from bs4 import BeautifulSoup
+from previews import add_previews
 from sphinx.application import Sphinx
 
 _LONGEST = 36  # letters of code that fit on the narrowest phone
@@ -120,6 +121,7 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
         if "Content-Security-Policy" not in html.partition("</head>")[0]:
             soup = BeautifulSoup(html, "html.parser")
             _remove_barriers(soup)
+            add_previews(soup, path)
             _join_sheets(soup, path, Path(app.outdir))
             _move_pixels(soup, path, Path(app.outdir))
             _add_policy(soup)
