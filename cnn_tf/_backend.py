@@ -1,4 +1,4 @@
-"""By what and on what Keras computes, asked in one place; and the few things only TensorFlow has.
+"""Keras's back end and its device, asked for in one place; and the few things only TensorFlow has.
 
 Everything else in the package is written in `keras.ops`, which TensorFlow, JAX and PyTorch share.
 """
@@ -83,9 +83,9 @@ def custom_gradient(
     The gradient is made of ordinary operations, so it has a gradient itself.
 
     Args:
-        function: Of the tensors. It returns its value, and a function from the value's gradient to
-            those of the tensors.
-        tensors: What it is applied to, and differentiated by.
+        function: A function of the tensors. It returns its value, and a second function, which
+            turns the gradient of that value into those of the tensors.
+        tensors: What it is applied to, and differentiated with respect to.
     """
 
     @tf.custom_gradient
@@ -126,9 +126,9 @@ def gradient(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
 
 
 def after(tensors: Sequence[Tensor]) -> contextlib.AbstractContextManager[Any]:
-    """On TensorFlow, begin what is computed within only when these tensors are there.
+    """On TensorFlow, a context in which nothing is computed before these tensors are there.
 
-    A graph would begin it at once, and memory would hold the parts of all.
+    Without it a graph would start all parts of a task at once, and memory would hold them all.
     """
     if tf.executing_eagerly():
         return contextlib.nullcontext()
@@ -140,7 +140,7 @@ def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, shuffle: bo
     """On TensorFlow, batches as Keras makes them of arrays, but not tuned while they are read.
 
     TensorFlow's tuning of a data set sleeps for 10, 20, 40, ... milliseconds. At the end of an
-    epoch Keras often waits until it has slept its fill: for up to as long as the epoch took.
+    epoch Keras often waits until the last sleep is over: for up to as long as the epoch took.
     """
     with tf.device("cpu"):
         images, labels = tf.constant(images), tf.constant(labels)

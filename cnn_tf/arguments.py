@@ -34,7 +34,7 @@ def standardize_pair(value: Size, name: str) -> tuple[int, int]:
         A tuple of two ints.
 
     Raises:
-        ValueError: Not one or two numbers, or a number below 1.
+        ValueError: A tuple or list of another length than two, or a number below 1.
         TypeError: A number is not an integer.
 
     Example:

@@ -3,8 +3,8 @@
 The upper half of the file speaks the language of the book: one image without a batch axis,
 channels first, `X` of shape `(h, w)` or `(c_i, h, w)`. The lower half speaks the language of Keras
 layers: a batch, channels last, `x` of shape `(batch, h, w, c)`. How a cross-correlation is computed
-stands in `_convolution`: the definition, which the book's functions use, and faster algorithms,
-which the tests hold against it.
+is found in `_convolution`: the definition, which the book's functions use, and faster algorithms,
+which the tests compare with it.
 
 It all runs on TensorFlow, JAX and PyTorch, in eager mode and compiled, and automatic
 differentiation passes through it. No built-in convolution or pooling is called.
@@ -84,8 +84,8 @@ def conv2d(X: Tensor, K: Tensor) -> Tensor:
 
     $$Y_{i,j} = \sum_{a=0}^{k_h-1} \sum_{b=0}^{k_w-1} K_{k_h-1-a,\,k_w-1-b}\, X_{i+a,\,j+b}$$
 
-    Deep learning calls `corr2d` a convolution. This function is the one that commutes, and that
-    the convolution theorem is about.
+    Deep learning calls `corr2d` a convolution. The convolution of mathematics commutes, and is what
+    the convolution theorem is about; this function gives the part of it where K lies within X.
 
     Args:
         X: The image, an array or tensor.
@@ -457,14 +457,15 @@ def correlate(
         -> `(batch, out_h, out_w, c_o)`.
 
     Returns:
-        A tensor of the back end. A NaN or an infinity may make NaNs of outputs whose windows do not
-        hold it, but lie beside it: of up to twice as many in a row as the window is wide where the
-        channels are few ("block_toeplitz"), of 4 x 4 with a 3 x 3 kernel of many channels
-        ("winograd"). The other algorithms never do that.
+        A tensor of the back end. A NaN or an infinity spoils the outputs whose windows hold it. It
+        may also spoil others that are computed together with one of them: the rest of each strip of
+        a row where the channels are few ("block_toeplitz"), the rest of each tile of 4 x 4 outputs
+        with a 3 x 3 kernel of many channels ("winograd"). The other algorithms never do that.
 
     Raises:
         ValueError: Shapes that do not fit each other, an unknown padding, padding mode or
             algorithm, or an algorithm that does not apply to the shapes.
+        TypeError: `x` or `kernel` holds no numbers, or a setting is not made of integers.
 
     Source:
         Dumoulin and Visin (2016), *A guide to convolution arithmetic for deep learning*.
@@ -610,7 +611,8 @@ def average_pool(
         padding: As in `correlate`, but less than the window on each side.
         count_include_pad: Whether padded cells count, as zeros. By default a mean is taken over
             the cells of the image only, as Keras does for `padding="same"` on TensorFlow and JAX;
-            on PyTorch, Keras's own layer counts them, as PyTorch's does.
+            on PyTorch, Keras's own layer does so where both sides are padded alike, and otherwise
+            repeats the border.
 
     Shapes:
         x `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.

@@ -1,8 +1,8 @@
 """Convolution and pooling layers: Keras's contract around the arithmetic of `functional`.
 
-Each class inherits from the Keras layer of the same name and replaces its arithmetic, so that
-everything a Keras user knows (policies, groups, LoRA, saving, export) is there, and adds what that
-layer cannot do: padding by number and other paddings than zeros.
+Each class but `LocallyConnected2D` inherits from the Keras layer of the same name and replaces its
+arithmetic, so that everything a Keras user knows (policies, groups, LoRA, saving, export) is there.
+It adds what that layer cannot do: padding given as numbers, and padding other than with zeros.
 """
 
 from collections.abc import Callable
@@ -89,7 +89,7 @@ class _ImageLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="cnn_tf")
 class Conv2D(_ImageLayer, keras.layers.Conv2D):
-    r"""2-D convolution layer with padding by number, its arithmetic written out.
+    r"""2-D convolution layer with padding given as numbers, its arithmetic written out.
 
     $$Y_{n,i,j,d} = b_d + \sum_{a,b,c} K_{a,b,c,d}\, X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
 
@@ -121,8 +121,8 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
 
     Raises:
         ValueError: An argument out of its range, an input of another rank or number of channels,
-            a window larger than the padded input, or more reflected cells than the input has.
-        TypeError: Integer inputs, or a padding that is not made of integers.
+            a window larger than the padded input, or more cells to copy than the input has.
+        TypeError: Integer inputs; `filters`, a size or a padding that is not made of integers.
 
     Source:
         LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
@@ -183,7 +183,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
             if "not supported in conjunction" in str(error):  # Keras names no remedy
                 raise ValueError(f"{error}. Set one of the two to 1.") from None
             raise
-        # Keras lets True and 2.5 pass here.
+        # Keras lets True and (2.5, 2.5) pass here.
         for name in ("kernel_size", "strides", "dilation_rate"):
             setattr(self, name, standardize_pair(getattr(self, name), name))
         self.padding = standardize_padding(padding)
@@ -249,7 +249,7 @@ class Conv2D(_ImageLayer, keras.layers.Conv2D):
 
 class _PoolingLayer(_ImageLayer):
     def _set_padding(self, padding: Padding) -> None:
-        # Keras lets True, 2.5 and strides of 0 pass here.
+        # Keras lets True, (2.5, 2.5) and strides of 0 pass here.
         for name in ("pool_size", "strides"):
             setattr(self, name, standardize_pair(getattr(self, name), name))
         self.padding = standardize_padding(padding)
@@ -262,7 +262,7 @@ class _PoolingLayer(_ImageLayer):
 
 @keras.saving.register_keras_serializable(package="cnn_tf")
 class MaxPooling2D(_PoolingLayer, keras.layers.MaxPooling2D):
-    r"""Max pooling layer with padding by number, its arithmetic written out.
+    r"""Max pooling layer with padding given as numbers, its arithmetic written out.
 
     $$Y_{n,i,j,c} = \max_{0 \le a < k_h,\; 0 \le b < k_w} X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
 
@@ -323,7 +323,7 @@ class MaxPooling2D(_PoolingLayer, keras.layers.MaxPooling2D):
 
 @keras.saving.register_keras_serializable(package="cnn_tf")
 class AveragePooling2D(_PoolingLayer, keras.layers.AveragePooling2D):
-    r"""Average pooling layer with padding by number, its arithmetic written out.
+    r"""Average pooling layer with padding given as numbers, its arithmetic written out.
 
     $$Y_{n,i,j,c} = \frac{1}{k_h k_w} \sum_{a=0}^{k_h-1} \sum_{b=0}^{k_w-1}
       X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
@@ -339,7 +339,8 @@ class AveragePooling2D(_PoolingLayer, keras.layers.AveragePooling2D):
             (rows, columns), or ((top, bottom), (left, right)); less than the window.
         data_format: `"channels_last"` or `"channels_first"`. `None` means Keras's setting.
         count_include_pad: Whether padded cells count in a mean, as zeros. By default they do not,
-            as in Keras's layer on TensorFlow and JAX; on PyTorch it counts them, as PyTorch's does.
+            as in Keras's layer on TensorFlow and JAX; on PyTorch that layer agrees
+            where both sides are padded alike, and otherwise repeats the border.
 
     Shapes:
         `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
@@ -403,7 +404,7 @@ AvgPool2D = AveragePooling2D
 
 @keras.saving.register_keras_serializable(package="cnn_tf")
 class LocallyConnected2D(keras.layers.Layer):
-    r"""Windows without weight sharing: what a convolution is before translation invariance.
+    r"""Convolution layer without weight sharing, and so without equivariance to translation.
 
     $$Y_{n,i,j,d} = u_{i,j,d} + \sum_{a,b,c} V_{i,j,a,b,c,d}\, X_{n,\,s_h i + a,\,s_w j + b,\,c}$$
 
@@ -465,7 +466,8 @@ class LocallyConnected2D(keras.layers.Layer):
         if None in input_shape[1:]:
             raise ValueError(
                 f"Layer {self.name!r} needs to know the size of its images: it has a kernel "
-                f"for each place. Received: inputs of shape {tuple(input_shape)}."
+                f"for each place. Received: inputs of shape {tuple(input_shape)}. Give the size, "
+                "for example by keras.Input((28, 28, 1))."
             )
         out_h, out_w = self._places(input_shape)
         (k_h, k_w), channels = self.kernel_size, input_shape[-1]

@@ -29,7 +29,7 @@ class Figure:
     """A finished drawing that a notebook and a page show as inline SVG.
 
     Args:
-        figure: A Matplotlib figure. It is closed.
+        figure: A Matplotlib figure. One made by `pyplot` stays open: close it yourself.
         alt: What is to be seen, in words, for a reader who does not see it.
 
     Source:
@@ -562,7 +562,7 @@ def dot_plot(rows: Mapping[str, Sequence[float]], *, x_label: str, alt: str) -> 
 def confusion_plot(
     labels: Any, predictions: Any, class_names: Sequence[str], *, alt: str = ""
 ) -> Figure:
-    """Draw how often each class is taken for each other.
+    """Draw how often each class is taken for each of the others.
 
     Args:
         labels: The true classes, as integers.
@@ -604,8 +604,8 @@ def confusion_plot(
     with style():
         canvas = Canvas(figsize=(4.6, 4.4))
         axis = canvas.subplots()
-        # One colour, more or less transparent, never so much that the ink of a white page or of a
-        # black one is lost on it.
+        # One colour, more or less opaque, but never so opaque that the numbers cannot be read on
+        # it: they are black on a white page and white on a black one.
         cells = np.empty((n, n, 4))
         cells[..., :3] = _matplotlib().colors.to_rgb(X_COLOR)
         cells[..., 3] = 0.75 * share / 100

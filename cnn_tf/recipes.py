@@ -179,7 +179,7 @@ class Recipe:
             raise ValueError(
                 f"This version of cnn_tf knows no recipe with {', '.join(sorted(unknown))}. "
                 "Install the version that the record comes from, or make the record again: "
-                "make experiments."
+                "run `make experiments`."
             )
         return cls(**declared)
 
@@ -267,9 +267,9 @@ def small_resnet_recipe(epochs: int = 40) -> Recipe:
     The record `best` holds five trainings by it.
 
     In training each picture is moved by up to one pixel along each axis, by whole pixels, and what
-    enters is a copy of the nearest one; every second picture is mirrored. The steps are those of
-    AdamW, in batches of 64, with a learning rate that rises for one and a half epochs and falls
-    along a cosine; a twentieth of each label is spread over all classes.
+    enters is a copy of the nearest one; each picture is mirrored with a probability of one half.
+    The steps are those of AdamW, in batches of 64, with a learning rate that rises for one and a
+    half epochs and falls along a cosine; a twentieth of each label is spread over all classes.
 
     Args:
         epochs: Passes over the training set, at least two.
@@ -452,10 +452,10 @@ class Record:
         return np.array([self._of(end, figure) for end in ends], dtype=float)
 
     def right(self, recipe: str) -> np.ndarray:
-        """Say which pictures of the test set each training's network named rightly.
+        """Say which pictures of the test set each training's network classified correctly.
 
         Two networks that saw the same pictures are compared picture by picture, by McNemar's test:
-        only those count that one of the two named rightly and the other did not.
+        only the pictures count that one of the two classified correctly and the other did not.
 
         Shapes:
             `(seeds, pictures)` of bools.
@@ -472,7 +472,7 @@ class Record:
         return np.unpackbits(bits, axis=1).astype(bool)
 
     def gains(self, recipe: str, over: str, figure: str = "val_accuracy") -> np.ndarray:
-        """Subtract what one recipe came to from what another one did, seed by seed.
+        """Say by how much the figure of `recipe` exceeds that of `over`, seed by seed.
 
         Shapes:
             `(seeds,)`, of the seeds that both have.
@@ -517,7 +517,7 @@ def read_record(name: str, folder: str | os.PathLike[str] | None = None) -> Reco
     Args:
         name: The experiment's name.
         folder: Where the records lie; by default the folder that the environment variable
-            `CNN_TF_RECORDS` names.
+            `CNN_TF_RECORDS` names, or else `experiments/records`.
 
     Returns:
         The `Record`.
@@ -572,7 +572,7 @@ def read_content(path: Path) -> dict[str, Any]:
             f"There is no record {path.stem!r} in {path.parent}. "
             f"There: {there or 'none'}. The folder can be named by CNN_TF_RECORDS."
         ) from None
-    remedy = f"Bring it back with git checkout -- {path.name}, or delete it: make experiments."
+    remedy = f"Bring it back by `git checkout -- {path}`, or delete it and run `make experiments`."
     try:
         content = json.loads(text)
         found = content["format"]
@@ -582,7 +582,8 @@ def read_content(path: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise ValueError(
             f"{path} is of format {found!r}, and this version of cnn_tf reads format {FORMAT}. "
-            "Install the version of the package that it belongs to, or delete it: make experiments."
+            "Install the version of the package that it belongs to, or delete it and run "
+            "`make experiments`."
         )
     if missing:
         raise ValueError(f"{path} is damaged: no {', '.join(sorted(missing))}. {remedy}")

@@ -36,9 +36,10 @@ def fit(
 
     $$w \leftarrow w + \frac{\eta}{n} \sum_{i=1}^{n} \nabla_w \log p_w(y_i \mid x_i)$$
 
-    A model that is compiled already keeps its own loss, optimizer and metrics, unless an optimizer
-    or a loss is given here; so a second call goes on where the first one stopped. A GPU is used
-    when there is one. The test set is never looked at.
+    A model that is compiled already keeps its own loss, optimizer and metrics, so a second call
+    goes on where the first one stopped. But if an optimizer or a loss is given here, the model is
+    compiled anew: with the default for the one not given, and the accuracy as its metric. A GPU is
+    used when there is one. The test set is never looked at.
 
     Args:
         model: A Keras model. Its output is taken for logits, or for probabilities when its last
@@ -64,8 +65,10 @@ def fit(
         A `TrainingLog`: Keras's History with the device, the seconds, and the curves.
 
     Raises:
-        ValueError: `epochs` or `batch_size` is not positive, or there are no images.
-        TypeError: `data` has no such sets, the images are integers, or a number is none.
+        ValueError: `epochs` or `batch_size` is not positive, there are no images, or there are not
+            as many labels as images.
+        TypeError: `data` has no such sets, the images are integers, or `epochs` or `batch_size` is
+            not an integer.
 
     Source:
         LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
@@ -280,7 +283,7 @@ def _images_and_labels(data: Any, name: str) -> _Pair:
     images, labels = np.asarray(images), np.asarray(labels)
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(
-            f"fit expected as many labels as images, and some. Received: {len(images)} images "
+            f"fit expected at least one image and a label for each. Received: {len(images)} images "
             f"and {len(labels)} labels in `{name}`."
         )
     if "float" not in keras.backend.standardize_dtype(images.dtype):

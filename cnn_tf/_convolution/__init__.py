@@ -1,7 +1,8 @@
 """How a convolution is computed: the algorithms, and which of them a shape gets.
 
-No built-in convolution is called, and no loop runs over pixels; the loops run over the few taps of
-the kernel. To add an algorithm, write a module like the others and put it into `ALGORITHMS`.
+No built-in convolution is called, and no loop runs over pixels; the loops run over the few cells
+of the kernel, here called its taps. To add an algorithm, write a module like the others and put it
+into `ALGORITHMS`.
 """
 
 from collections.abc import Callable
@@ -26,8 +27,8 @@ class Algorithm(NamedTuple):
     Args:
         name: What it is called.
         applies: Whether it computes a geometry at all.
-        pays: Whether it is the one to take, if none before it is.
-        run: It: of images, kernel, bias or `None`, and the geometry.
+        pays: Whether it is the one to take, provided that none before it is.
+        run: Computes the outputs, from images, kernel, bias or `None`, and the geometry.
     """
 
     name: str

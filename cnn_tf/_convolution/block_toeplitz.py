@@ -8,8 +8,8 @@ ones at the end carries the bias. So one product does all: the strips, `batch * 
 rows of `k_h * width * c_i + 1` numbers, by the band matrix.
 
 Multiplications: `width / k_w` times the definition's, for that part of the band matrix is zeros.
-Bytes: the strips, `k_h * width / (n * stride)` times the image's, in place of `k_h * k_w` for
-complete windows. A window of few channels is a short vector: products of these are slow, and to
+Bytes: the strips, with strides of 1 `k_h * width / n` times the image's, in place of `k_h * k_w`
+for complete windows. A window of few channels is a short vector: products of these are slow, and to
 copy each pixel into all its windows is slower still.
 
 Zeros of the matrix meet pixels that an output does not see: there an infinity or a NaN spoils it.
@@ -64,7 +64,7 @@ class Strips(NamedTuple):
 
 
 def divide(axis: Axis) -> Strips:
-    """Divide a row into strips of one to two windows.
+    """Divide a row into strips of `k_w` to `2 * k_w - 1` outputs.
 
     Short strips see the same columns again and again, long ones make a matrix of many zeros.
     """

@@ -4,10 +4,10 @@ The windows of a row are gathered side by side: a matrix of `batch * h * out_w` 
 `k_w * c_i` columns. The rows of the kernel are `k_h` matrices of `k_w * c_i` by `c_o`. Each row of
 outputs is the sum of `k_h` products, one for each row of the image that its windows see.
 
-Multiplications: `out_h * out_w * k_h * k_w * c_i * c_o` for each image. Bytes: the windows, `k_w`
-times as many as the image has.
+Multiplications: `out_h * out_w * k_h * k_w * c_i * c_o` for each image.
+Bytes: the windows, `k_w / s_w` times as many as the image has.
 
-This is the way that the book shows, and the one that all others are held against. It takes every
+This is the way that the book shows, and the one that all others are compared with. It takes every
 setting, every type and every back end.
 """
 

@@ -43,7 +43,7 @@ def largest(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
 
     Where several are the largest, the gradient goes to the first one, row by row.
     """
-    along_columns = _Step(2, columns, _maxima, _to_largest)  # first, for the sake of the first one
+    along_columns = _Step(2, columns, _maxima, _to_largest)  # first: then ties go row by row
     return _reduce(x, along_columns, _Step(1, rows, _maxima, _to_largest))
 
 

@@ -1,13 +1,14 @@
 """Strides of 1: a shifted GEMM, one product of matrices for each row of the kernel.
 
 All pixels of the padded images, one image after the other, are the rows of one long matrix of `c_i`
-columns. Shifting the window by one pixel is the same matrix starting one row later, by a line of
-the image a whole line later, so no copy is made for the rows of the kernel. The `k_w` shifts along
-a line are put side by side: a matrix of `k_w * c_i` columns, of which row `u` of the kernel needs
-the part that begins `u` lines later. The `k_h` products, each with a matrix of `k_w * c_i` by
-`c_o`, are added. What reaches from one line or image into the next is thrown away.
+columns. What a window shifted by one pixel sees is the same matrix, started one row later; for a
+window shifted by a line of the image it is started a whole line later. So no copy is made for the
+rows of the kernel. The `k_w` shifts along a line are put side by side: a matrix of `k_w * c_i`
+columns, of which row `u` of the kernel needs the part that begins `u` lines later. The `k_h`
+products, each with a matrix of `k_w * c_i` by `c_o`, are added. What reaches from one line or image
+into the next is thrown away.
 
-Multiplications: the definition's, and as many again for each pixel that is no output's first.
+Multiplications: the definition's, and those of the products that are thrown away.
 Bytes: `k_w` times the image's, for some rows of the image at a time.
 
 The gradients are not left to automatic differentiation, which would pad each of the shifted

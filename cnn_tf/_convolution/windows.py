@@ -22,7 +22,8 @@ def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
     """For each tap of a window, what it sees of x as the window moves along an axis.
 
     x[first::stride] would do, and does where the size of x is not known. But its gradient is slow,
-    on TensorFlow above all, so every stride-th entry is found as an axis of its own.
+    on TensorFlow above all. So where the size is known the axis is divided into blocks of `stride`
+    entries: the first entries of all blocks are one phase, the second entries the next, and so on.
 
     Args:
         x: Images, padded.

@@ -1,10 +1,11 @@
 """3x3 kernels of many channels: Winograd's F(4x4, 3x3), with fewer multiplications.
 
-A row of `m` outputs of a kernel of `r` taps takes `m * r` multiplications. But read pixels and taps
-as the coefficients of polynomials: evaluate both polynomials at `n = m + r - 1` points, multiply
-point by point, interpolate. That takes `n` multiplications, besides those of the evaluations, which
-are products with small constant matrices and are shared by all channels. In two dimensions, for a
-tile `d` of 6x6 pixels, a kernel `g` and 4x4 outputs,
+A row of `m` outputs of a kernel of `r` taps takes `m * r` multiplications. So does a product of two
+polynomials with `m` and `r` coefficients. But evaluate both at `n = m + r - 1` points, multiply
+point by point, interpolate: that takes `n` multiplications, besides those of the evaluations and
+the interpolation, which are products with small constant matrices and are shared by the channels.
+The correlation, from `n` pixels to `m` outputs, is that product transposed, and takes as many. In
+two dimensions, for a tile `d` of 6x6 pixels, a kernel `g` and 4x4 outputs,
 
     Y = A' [(G g G') * (B' d B)] A
 
@@ -39,7 +40,7 @@ _MOST_BYTES = 64_000_000  # they are kept for the gradient
 
 
 def applies(geometry: Geometry) -> bool:
-    """To one group of images of known size, square kernels of two or three taps a side."""
+    """To one group of images of known size, 2x2 or 3x3 kernels, undilated, strides of 1, floats."""
     return (
         geometry.known
         and geometry.groups == 1

@@ -73,7 +73,7 @@ class Explorer:
 
 
 def explore(name: str, **settings: Any) -> Explorer:
-    r"""Show an interactive figure: in a notebook, the last line of a cell.
+    r"""Make an interactive figure, which a notebook shows if it is the last line of a cell.
 
     What the reader moves is computed in the browser, by the formulas of this package: of
     `corr2d`, of `output_size`, $\lfloor (n - k + p + s) / s \rfloor$, and so on.

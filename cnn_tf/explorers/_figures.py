@@ -1,4 +1,4 @@
-"""The explorers: of its settings, each one's state at the start, static figure and data."""
+"""The explorers: a function for each turns its settings into a state, a static figure and data."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -95,7 +95,10 @@ def _padding(
         sizes["dilation_rate"],
     )
     if not (place[0] < out[0] and place[1] < out[1]):
-        raise ValueError(f"The output has the size {out}. Received: place={place}.")
+        raise ValueError(
+            f"`place` must lie within the output, which has the size {out}. Received: "
+            f"place={place}."
+        )
 
     used, sees, under = [], [], []
     for (n, k, s, d), (before, after), m, i in zip(axes, sides, out, place, strict=True):
@@ -138,7 +141,8 @@ def _channels(
     place = check_pair(place, "place")
     if channel >= len(Y) or place[0] >= Y.shape[1] or place[1] >= Y.shape[2]:
         raise ValueError(
-            f"The output has the shape {Y.shape}. Received: channel={channel}, place={place}."
+            f"`channel` and `place` must lie within the output, which has the shape {Y.shape}. "
+            f"Received: channel={channel}, place={place}."
         )
     i, j = place
     under = np.s_[i : i + K.shape[2], j : j + K.shape[3]]

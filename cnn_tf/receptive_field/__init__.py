@@ -96,9 +96,10 @@ def receptive_field(
         `input_shape` such as `(28, 28, 1)`. Each of the field's three pairs is (rows, columns).
 
     Returns:
-        A `ReceptiveField`. It is the smallest rectangle: with dilation there may be pixels within
-        it that are not seen. Cells of padding count as pixels outside of the image, whatever
-        they hold. Activations are taken to act on each cell by itself.
+        A `ReceptiveField`. It is the smallest rectangle that holds what is seen: with dilation, or
+        with strides larger than a window, there may be pixels within it that are not. Cells of
+        padding count as pixels outside of the image, whatever they hold. Activations are taken to
+        act on each cell by itself.
 
     Raises:
         ValueError: A branch, a layer that does not keep an image (Flatten, Dense, ...) or is not

@@ -73,8 +73,8 @@ def find_windows(
         size = rows.output_size(size[0]), columns.output_size(size[1])
         if any(n is not None and n < 1 for n in size):
             raise ValueError(
-                f"The window of layer {layer.name!r} does not fit into its input. Use a larger "
-                "input or fewer layers."
+                f"The window of layer {layer.name!r} does not fit into its input. Received: an "
+                f"input that would give an output of size {size}. Use a larger one or fewer layers."
             )
         windows.append(WindowedLayer(layer.name, (rows, columns), size))
     return windows
