@@ -10,7 +10,6 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.browser import wake
 
 ROOT = Path(__file__).parent.parent
-SCREENSHOTS = ROOT / "_build" / "screenshots"
 PAGES = sorted(
     path.relative_to(ROOT / "book").with_suffix("").as_posix()
     for pattern in ("*.md", "api/*.md")
@@ -47,14 +46,17 @@ def barriers(page, context=None, **options):
 
 
 def weak_contrasts(page):
-    """What axe finds hard to read. It takes long: of code of the same kind, one is enough."""
+    """What axe finds hard to read. It takes long: of code or formulas of one kind, one will do."""
     page.evaluate(
         """() => {
             const known = new Set();
-            for (const code of document.querySelectorAll(".highlight")) {
-                const marked = code.querySelectorAll("[class]");
+            for (const part of document.querySelectorAll(".highlight, math")) {
+                const marked = part.querySelectorAll("[class]");
                 const kinds = Array.from(marked, it => it.getAttribute("class"));
-                code.toggleAttribute("data-known", kinds.every(kind => known.has(kind)));
+                if (part.matches("math")) {
+                    kinds.push(getComputedStyle(part).color + part.closest("[class]").className);
+                }
+                part.toggleAttribute("data-known", kinds.every(kind => known.has(kind)));
                 kinds.forEach(kind => known.add(kind));
             }
         }"""
@@ -70,8 +72,9 @@ def test_page(name, page, address):
     wake(page)
     # What is not laid out yet has no colours that axe could see.
     page.add_style_tag(content=".cell { content-visibility: visible !important }")
-    shot = SCREENSHOTS / f"{name.replace('/', '-')}-{page.look}.jpg"
-    page.screenshot(path=shot, full_page=True, quality=80)
+    if folder := os.environ.get("CNN_TF_SCREENSHOTS"):  # to look at
+        shot = Path(folder, f"{name.replace('/', '-')}-{page.look}.jpg")
+        page.screenshot(path=shot, full_page=True, quality=80)
 
     # A dark page differs from a light one in its colours, that of a phone in all the rest.
     if page.look != "dark":
