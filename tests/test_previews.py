@@ -39,7 +39,9 @@ def test_each_reference_has_something_to_show(page, read):
             kinds.add(path)
             assert len(brought[address].get_text()) > 40
             assert not brought[address].select("a, [id]")
-        elif not path and name.startswith(("fig-", "equation-", "term-")):
+        elif path and name.startswith(("fig-", "equation-")):
+            assert brought[address].select("svg, math")
+        elif name.startswith(("fig-", "equation-", "term-")):
             kinds.add(name.partition("-")[0])
             target = soup.find(id=name)
             assert target.select("svg[role=img], math") or target.find_next_sibling("dd")

@@ -17,14 +17,15 @@ _SOURCES = ("glossary", "bibliography")
 
 
 def add_previews(soup: BeautifulSoup, page: Path) -> None:
-    """Put the entries that a page refers to at its end."""
+    """Put what a page refers to on other pages at its end."""
     entries = soup.new_tag("template", id="previews")
     for address in dict.fromkeys(link["href"] for link in soup.select("article a.internal")):
         path, _, name = str(address).partition("#")
-        if Path(path).stem in _SOURCES and name:
+        known = Path(path).stem in _SOURCES or name.startswith(("equation-", "fig-"))
+        if path and name and known:
             source = (page.parent / path).resolve()
             entry = soup.new_tag("div", attrs={"data-for": address})
-            entry.extend(_entry(source, source.stat().st_mtime_ns, name))
+            entry.extend(_entry(_read(source, source.stat().st_mtime_ns), name))
             entries.append(entry)
     if entries.contents:
         soup.body.append(entries)
@@ -35,18 +36,19 @@ def _read(source: Path, changed: int) -> BeautifulSoup:
     return BeautifulSoup(source.read_text("utf-8"), "html.parser")
 
 
-def _entry(source: Path, changed: int, name: str) -> list[Tag]:
-    """The paragraphs of an entry, a term in front of its own, and no link or anchor in them."""
-    target = _read(source, changed).find(id=name)
+def _entry(soup: BeautifulSoup, name: str) -> list[Tag]:
+    """What is shown of a target, with a term in front of its own, and no link or anchor in it."""
+    target = soup.find(id=name)
     body = copy.copy(target.find_next_sibling("dd") if target.name == "dt" else target)
-    for element in body.select("a"):
-        element.unwrap()
-    paragraphs = body.select("p")
+    for link in body.select("a"):
+        link.unwrap()
+    parts = body.select("p, svg[role=img], figcaption, math")
+    parts = [part for part in parts if not part.find_parent(["p", "figcaption"])]
     if target.name == "dt":
-        term = _read(source, changed).new_tag("strong")
+        term = soup.new_tag("strong")
         term.string = next(target.stripped_strings)
-        paragraphs[0].insert(0, term, ". ")
-    return [paragraph.extract() for paragraph in paragraphs]
+        parts[0].insert(0, term, ". ")
+    return [part.extract() for part in parts]
 
 
 def _outdated(
