@@ -160,7 +160,7 @@ from experiments.atoms import FILLED, Detector, highest_recall
 from tests.test_experiments import SET
 
 runner.EXPERIMENTS = SET
-sys.exit(len(runner.train_missing(["tiny"], 2, Path(sys.argv[1]))))
+sys.exit(len(runner.train_missing(["tiny"], int(sys.argv[2]), Path(sys.argv[1]))))
 """
 
 
@@ -168,8 +168,8 @@ sys.exit(len(runner.train_missing(["tiny"], 2, Path(sys.argv[1]))))
 def test_killed_again_and_again_it_loses_no_finished_training(all_pictures, tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     kept, path = {}, tmp_path / "tiny.json"
-    for _ in range(2):
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    for at_a_time in ("2", "1"):
+        process = subprocess.Popen([*command, at_a_time], cwd=ROOT, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while not (path.exists() and len(trained(tmp_path)) > len(kept)):
             assert time.monotonic() < deadline
@@ -179,7 +179,7 @@ def test_killed_again_and_again_it_loses_no_finished_training(all_pictures, tmp_
         now = trained(tmp_path)  # which is whole
         assert kept.items() <= now.items()
         kept = now
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "1"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     now = trained(tmp_path)
     assert kept.items() <= now.items()
     assert len(now) == 6
