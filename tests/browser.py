@@ -1,6 +1,14 @@
 """What several tests do in a page."""
 
 
+def listen(page):
+    """A list to which each error of a page's scripts will be added."""
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and problems.append(said.text))
+    return problems
+
+
 def wake(page):
     """Bring each explorer of a page into sight, where it begins to live."""
     for explorer in page.locator(":is([linked])").all():

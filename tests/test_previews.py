@@ -3,6 +3,7 @@
 import pytest
 from bs4 import BeautifulSoup
 
+from tests.browser import listen
 from tests.chapter import CHAPTER
 
 pytestmark = pytest.mark.slow
@@ -67,9 +68,7 @@ def page(request, chromium):
     context.set_default_timeout(10_000)
     page = context.new_page()
     page.by = request.param
-    page.problems = []
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and page.problems.append(said.text))
+    page.problems = listen(page)
     yield page
     assert page.problems == []
     context.close()
@@ -78,6 +77,8 @@ def page(request, chromium):
 def visit(page, address):
     page.goto(address, wait_until="networkidle")
     page.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
+    # Else a cell near by may be laid out at any moment.
+    page.add_style_tag(content=".cell { content-visibility: visible !important }")
 
 
 def reach(page, link):
@@ -91,7 +92,6 @@ def test_a_term_is_shown_and_nothing_moves(page, address):
     visit(page, f"{address}images.html")
     link = page.locator('article a[href="glossary.html#term-kernel"]').first
     link.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)  # cells near by are laid out
     place = "it => [it.getBoundingClientRect().x, it.getBoundingClientRect().y, scrollY,"
     place += " document.documentElement.scrollHeight, document.documentElement.scrollWidth]"
     before, asked = link.evaluate(place), []

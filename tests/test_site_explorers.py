@@ -26,7 +26,7 @@ from cnn_tf import (
 from cnn_tf.explorers._figures import NAMED_KERNELS
 from cnn_tf.functional import correlate
 from cnn_tf.receptive_field import receptive_field
-from tests.browser import numbers, wake
+from tests.browser import listen, numbers, wake
 from tests.test_explorers import forward, unpack
 from tests.vectors import vectors
 
@@ -57,9 +57,7 @@ def context(chromium):
 @pytest.fixture
 def page(context):
     page = context.new_page()
-    page.problems = []
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and page.problems.append(said.text))
+    page.problems = listen(page)
     yield page
     assert page.problems == []
     page.close()

@@ -1,8 +1,9 @@
 """What a reference points at, shown where it stands: a term, a work, a figure or an equation.
 
-A page brings along the entries of the glossary and of the bibliography that it refers to, in a
-`template`, which is not drawn. `previews.js` shows them when a reader points at a reference, taps
-it or reaches it by the keyboard, and copies figures and equations from the page itself.
+A page brings along what it refers to on other pages, above all entries of the glossary and of the
+bibliography, in a `template`, which is not drawn. `previews.js` shows them when a reader points at
+a reference, taps it or reaches it by the keyboard, and copies figures and equations of the same
+page from the page itself.
 """
 
 import copy

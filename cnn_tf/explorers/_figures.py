@@ -183,9 +183,11 @@ def _kernels(picture: Any = None, kernel: Any = ((1, 0, -1), (2, 0, -2), (1, 0, 
             padding_mode="replicate",  # zeros would make an edge along the border
         )
         answer = np.asarray(response)[0, ..., 0]
-        blurs = np.isclose(np.sum(each), 1)  # then an answer is a brightness
+        is_picture = np.isclose(np.sum(each), 1)  # an answer is a brightness, not a difference
         limit = abs(answer).max() or 1
-        shown[name] = _gray(answer.clip(0, 1)) if blurs else signed_colors(_steps(answer / limit))
+        shown[name] = (
+            _gray(answer.clip(0, 1)) if is_picture else signed_colors(_steps(answer / limit))
+        )
     figure = image_grid(
         list(shown.values()),
         list(shown),
