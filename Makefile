@@ -50,7 +50,7 @@ check: install lock-check
 	$(PY) -m mypy
 	$(DENO) lint --quiet
 	$(DENO) fmt --quiet --check
-	$(DENO) check --quiet cnn_tf/explorers/javascript book/_static/previews.js
+	$(DENO) check --quiet cnn_tf/explorers/javascript book/_static
 	$(PY) -m codespell_lib
 	$(PY) -m pytest -q tests/test_links.py
 

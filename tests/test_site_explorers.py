@@ -24,6 +24,7 @@ from cnn_tf import (
     save_network,
 )
 from cnn_tf.explorers._figures import NAMED_KERNELS
+from cnn_tf.explorers._network import pack
 from cnn_tf.functional import correlate
 from cnn_tf.receptive_field import receptive_field
 from tests.browser import listen, numbers, wake
@@ -267,6 +268,318 @@ def test_it_answers_within_a_frame(name, show):
     assert calm <= (30 if name == "lenet" else 16), times
 
 
+# --- What a reader does ---------------------------------------------------------------------------
+
+# A label, what is typed there, and why it is refused.
+REFUSED = {
+    "sliding-window": [("Rows of X", "12", "1 to 8"), ("Columns of K", "5", "1 to 3")],
+    "padding": [
+        ("size n", "12", "1 to 10"),
+        ("size n", "1e9", "1 to 10"),
+        ("size n", "1.5", "a whole number, 1 to 10"),
+        ("size n", "1,5", "a whole number, 1 to 10"),
+        ("size n", "−3", "1 to 10"),
+        ("stride s", "two", "a number, 1 to 5"),
+    ],
+    "channels": [("Kernel size", "4", "1 to 3"), ("Rows of X", "1", "2 to 6")],
+    "pooling": [("Window", "12", "1 to 4"), ("Stride", "0", "1 to 4")],
+    "receptive-field": [("kernel size of layer 2", "12", "1 to 11")],
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_stays_in_sight_and_changes_nothing(name, show, page):
+    explorer = show(name)
+    for label, text, reason in REFUSED[name]:
+        before = explorer.evaluate("host => JSON.stringify(host.state)")
+        field = explorer.get_by_label(label, exact=True).first
+        held = field.input_value()
+        field.focus()
+        page.keyboard.press("Control+a")
+        page.keyboard.type(text)
+        page.keyboard.press("Tab")
+        assert field.input_value() == text
+        assert field.get_attribute("aria-invalid") == "true"
+        explorer.get_by_role("alert").get_by_text(reason, exact=True).wait_for()
+        assert explorer.evaluate("host => JSON.stringify(host.state)") == before
+        field.focus()
+        page.keyboard.press("Escape")
+        assert field.input_value() == held
+        assert explorer.get_by_text(reason, exact=True).filter(visible=True).count() == 0
+    # What can be done is: by the buttons, and by the arrow keys.
+    for button, key, by in (("one more", "ArrowDown", 1), ("one less", "ArrowUp", -1)):
+        stepper = explorer.get_by_role("button", name=f"{label}: {button}", exact=True).first
+        if stepper.is_enabled():
+            stepper.click()
+            assert int(field.input_value()) == int(held) + by
+            field.focus()
+            page.keyboard.press(key)
+            assert field.input_value() == held
+
+
+@pytest.mark.parametrize("name", ["sliding-window", "channels", "learning", "kernels"])
+def test_cells_take_numbers_as_they_are_written(name, show, page):
+    explorer = show(name)
+    cell = explorer.locator("td input").first
+    table = cell.evaluate("it => it.closest('table').getAttribute('aria-label')")
+    taken = {"−2": -2, "-1,25": -1.25, "12345.678": 12345.678, "0.333": 0.333, "1e3": 1000}
+    for text, value in taken.items():
+        cell.fill(text)
+        page.wait_for_timeout(20)
+        room = cell.evaluate("it => [it.scrollWidth, it.clientWidth]")
+        assert room[0] <= room[1], text
+        cell.blur()
+        assert numbers(explorer, table)[0][0] == value
+    assert cell.get_attribute("aria-invalid") is None
+    cell.fill("7")
+    for text, reason in {
+        "1e9": "−1000000 to 1000000",
+        "x": "a number, −1000000 to 1000000",
+    }.items():
+        cell.focus()
+        page.keyboard.press("Control+a")
+        page.keyboard.type(text)
+        page.keyboard.press("Tab")
+        assert cell.input_value() == text
+        told = explorer.get_by_role("alert").filter(visible=True).inner_text()
+        assert told == f"Row 1, column 1: {reason}"
+        # The state stays what it was.
+        assert "7" in explorer.evaluate("host => JSON.stringify(host.state)").partition("]")[0]
+    explorer.get_by_role("button", name="Reset").click()
+    assert cell.get_attribute("aria-invalid") is None
+    assert cell.input_value() != "x"
+    assert explorer.get_by_role("alert").filter(visible=True).count() == 0
+
+
+@pytest.mark.parametrize(
+    ("X", "K", "total", "sign"),
+    [
+        ("12345.678,-1.25;0.333,4", "1,2;3,-4", 12345.678 - 2.5 + 0.999 - 16, "="),
+        ("0.1,0.2;0.3,0.4", "1,1;1,1", 1.0, "="),
+        ("0.333333333333,1;1,1", "1,0;0,0", 1 / 3, "≈"),
+        ("0.1234567,1;1,1", "0.7654321,0;0,0", 0.1234567 * 0.7654321, "≈"),
+        ("1000000,1000000;1000000,1000000", "1000000,1;1,1", 1e12 + 3e6, "="),
+    ],
+)
+def test_a_sum_adds_up_or_says_that_it_is_rounded(X, K, total, sign, show):
+    explorer = show("sliding-window", f"sliding-window.X={X}&sliding-window.K={K}")
+    text = explorer.get_by_role("status").inner_text().replace("−", "-")
+    terms, found, shown = re.fullmatch(r"(.*) ([=≈]) (\S+)", text).groups()
+    assert found == sign
+    assert math.isclose(float(shown), total, rel_tol=1e-3)
+    products = [
+        float(x.strip("()")) * float(k.strip("()"))
+        for x, k in (term.split("·") for term in terms.split(" + "))
+    ]
+    assert math.isclose(sum(products), float(shown), rel_tol=1e-12 if sign == "=" else 1e-2)
+
+
+def test_what_no_longer_fits_comes_back(show):
+    explorer = show("sliding-window")
+    explorer.get_by_label("X, row 3, column 1").fill("-6")
+    before = numbers(explorer, "X"), numbers(explorer, "K")
+    for label in ("Rows of X", "Columns of X"):
+        field = explorer.get_by_label(label, exact=True)
+        field.fill("1")
+        field.blur()
+        field.fill("3")
+        field.blur()
+    assert (numbers(explorer, "X"), numbers(explorer, "K")) == before
+    explorer = show("channels")
+    explorer.get_by_label("K, channel 1, row 2, column 2").fill("9")
+    before = [numbers(explorer, f"{letter}, channel {c}") for letter in "XK" for c in (0, 1)]
+    for label, less, more in (("Kernel size", "1", "2"), ("Input channels", "1", "2")):
+        field = explorer.get_by_label(label, exact=True)
+        field.fill(less)
+        field.blur()
+        field.fill(more)
+        field.blur()
+    after = [numbers(explorer, f"{letter}, channel {c}") for letter in "XK" for c in (0, 1)]
+    assert after == before
+
+
+def test_unticking_a_box_is_answered(show):
+    explorer = show("padding")
+    assert explorer.get_by_role("group", name="Columns", exact=True).count() == 0
+    explorer.get_by_label("rows and columns alike").uncheck()
+    assert explorer.get_by_role("group", name="Columns", exact=True).is_visible()
+    explorer.get_by_label("rows and columns alike").check()
+    assert explorer.get_by_role("group", name="Columns", exact=True).count() == 0
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_tab_stop_is_something(name, show):
+    explorer = show(name)
+    nameless = explorer.evaluate(
+        """host => [...host.shadowRoot.querySelectorAll("*")]
+          .filter(it => it.tabIndex >= 0 && it.checkVisibility())
+          .filter(it => !it.matches("input, select, button, a[href], [role]"))
+          .map(it => it.outerHTML)"""
+    )
+    assert nameless == []
+
+
+@pytest.fixture
+def forced(chromium, address):
+    """A page where the system sets the colours."""
+    context = chromium.new_context(forced_colors="active", viewport={"width": 1000, "height": 900})
+    page = context.new_page()
+
+    def show(name, query=""):
+        page.goto(f"{address}{PAGES[name]}.html?{query}#explore-{name}")
+        explorer = page.locator(f"cnn-{name}")
+        explorer.locator(".explorer").wait_for()
+        return explorer
+
+    yield show
+    context.close()
+
+
+def test_marks_survive_forced_colours(forced):
+    def lines(explorer, selector):
+        return explorer.locator(selector).first.evaluate(
+            "it => { const s = getComputedStyle(it); return `${s.outline} ${s.border}`; }"
+        )
+
+    window = forced("sliding-window")
+    assert lines(window, "td.lit") != lines(window, "td:not(.lit)")
+    window.get_by_label("X, row 1, column 1").hover()
+    assert lines(window, ".x td.lit.mark") != lines(window, ".x td.lit:not(.mark)")
+    assert lines(window, ".y td.mark") != lines(window, ".y td:not(.mark)")
+    field = forced("receptive-field")
+    assert lines(field, "tr.lit") != lines(field, "tr:not(.lit)")
+    pooling = forced("pooling", "pooling.shift=0,1")
+    assert lines(pooling, ".y td.mark") != lines(pooling, ".y td:not(.mark)")
+    picture = forced("pooling").screenshot()
+    table = forced("pooling")
+    table.locator(".tiled").evaluate("it => it.classList.remove('tiled')")
+    assert table.screenshot() != picture  # the edges of the windows are seen
+
+
+@pytest.fixture
+def phone(chromium, address):
+    context = chromium.new_context(
+        viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.emulate_media(reduced_motion="reduce")
+    page.goto_explorer = lambda name: _open(page, address, name)
+    yield page
+    context.close()
+
+
+def _open(page, address, name):
+    page.goto(f"{address}{PAGES[name]}.html#explore-{name}")
+    explorer = page.locator(f"cnn-{name}")
+    explorer.scroll_into_view_if_needed()
+    explorer.locator(".explorer").wait_for()
+    page.wait_for_timeout(300)
+    return explorer
+
+
+# The last control, and what it changes.
+BESIDE = {
+    "sliding-window": ("Columns of K", "Y"),
+    "padding": ("dilation d", "Y: how many pixels each output sees"),
+    "channels": ("Columns of X", "Y, channel 0"),
+    "pooling": ("Stride", "mean"),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_on_a_phone_the_result_stays_in_sight(name, phone):
+    explorer = phone.goto_explorer(name)
+    label, table = BESIDE[name]
+    explorer.get_by_label(label, exact=True).first.evaluate("it => it.scrollIntoView(false)")
+    phone.wait_for_timeout(100)
+    box = explorer.get_by_role("table", name=table, exact=True).bounding_box()
+    assert 0 <= box["y"] <= 740 - box["height"]
+    signs = explorer.locator(".term > .sign").all()
+    assert signs
+    for sign in signs:  # a sign stands before its part, on the same line
+        beside = sign.locator("xpath=following-sibling::*[1]").bounding_box()
+        place = sign.bounding_box()
+        assert place["x"] < beside["x"]
+        assert beside["y"] <= place["y"] + place["height"] / 2 <= beside["y"] + beside["height"]
+
+
+def test_a_finger_scrolls_over_the_picture_and_drags_it_sideways(phone):
+    explorer = phone.goto_explorer("pooling")
+    box = explorer.get_by_role("table", name="X", exact=True).bounding_box()
+    finger = phone.context.new_cdp_session(phone)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def swipe(right, down):
+        def touch(kind, part):
+            points = [{"x": x + part * right, "y": y + part * down}] if part is not None else []
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        touch("touchStart", 0)
+        for n in range(1, 11):
+            touch("touchMove", n / 10)
+            phone.wait_for_timeout(16)
+        touch("touchEnd", None)
+        phone.wait_for_timeout(200)
+        return explorer.evaluate("host => host.state.shift")
+
+    before = phone.evaluate("scrollY")
+    assert swipe(4, -120) == [0, 0]
+    assert phone.evaluate("scrollY") > before + 40
+    phone.evaluate(f"scrollTo(0, {before})")
+    phone.wait_for_timeout(200)
+    assert swipe(80, 4)[1] >= 2
+
+
+def test_the_link_to_a_state_is_copied_and_says_so(chromium, address):
+    context = chromium.new_context()
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    explorer = _open(page, address, "padding")
+    explorer.get_by_label("stride s", exact=True).first.fill("2")
+    explorer.get_by_role("link", name="Link to this state").click()
+    explorer.get_by_text("Copied.").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(address)
+    assert "padding.strides=2,2#explore-padding" in copied
+    context.clear_permissions()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error()); }")
+    explorer.get_by_role("link", name="Link to this state").click()
+    explorer.get_by_text("It is in the address bar").wait_for()
+    assert page.url == copied
+    explorer.get_by_label("stride s", exact=True).first.fill("3")
+    assert explorer.get_by_text("It is in the address bar").count() == 0
+    context.close()
+
+
+def test_a_link_in_the_text_sets_the_state_and_back_takes_it_back(show, page):
+    explorer = show("padding")
+    explorer.get_by_label("size n", exact=True).first.fill("9")
+    page.evaluate(
+        """() => {
+          window.notLoadedAgain = true;
+          const link = document.createElement("a");
+          link.href = "?padding.strides=3,3#explore-padding";
+          link.textContent = "set the stride to 3";
+          document.querySelector("article h2").after(link);
+        }"""
+    )
+    place = page.get_by_text("set the stride to 3")
+    place.scroll_into_view_if_needed()
+    place.click()
+    assert explorer.evaluate("host => [host.state.size, host.state.strides]") == [[6, 6], [3, 3]]
+    assert "padding.strides=3,3" in page.url
+    page.go_back()
+    page.wait_for_function(
+        "() => document.querySelector('cnn-padding').state.strides.join() === '1,1'"
+    )
+    assert explorer.evaluate("host => host.state.size") == [9, 9]
+    page.go_forward()
+    page.wait_for_function(
+        "() => document.querySelector('cnn-padding').state.strides.join() === '3,3'"
+    )
+    assert page.evaluate("window.notLoadedAgain")
+
+
 # --- The sliding window ---------------------------------------------------------------------------
 
 
@@ -298,7 +611,7 @@ def test_numbers_of_the_window_are_typed_and_walked_through(show, page):
     page.keyboard.press("Control+a")
     page.keyboard.type("x")
     assert explorer.get_by_label("K, row 2, column 1").get_attribute("aria-invalid") == "true"
-    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
     assert numbers(explorer, "K") == K.tolist()
     # The state comes back from its address.
     page.wait_for_timeout(300)
@@ -308,12 +621,21 @@ def test_numbers_of_the_window_are_typed_and_walked_through(show, page):
     assert numbers(again, "Y") == np.asarray(corr2d(X, K)).tolist()
 
 
-def test_a_pixel_shows_the_outputs_that_use_it(show):
+def test_a_pixel_shows_the_outputs_that_use_it(show, page):
     explorer = show("sliding-window")
     explorer.get_by_label("X, row 2, column 2").hover()
-    assert explorer.get_by_role("status").inner_text() == "Outputs that use this pixel: 4 of 4."
+    explorer.get_by_text("Outputs that use this pixel: 4 of 4.").wait_for()
     explorer.get_by_label("X, row 1, column 3").focus()
-    assert explorer.get_by_role("status").inner_text() == "Outputs that use this pixel: 1 of 4."
+    explorer.get_by_text("Outputs that use this pixel: 1 of 4.").wait_for()
+    # The sum stays, and so do its window and its kernel.
+    assert explorer.get_by_role("status").inner_text() == "0·0 + 1·1 + 3·2 + 4·3 = 19"
+    tables = {name: explorer.get_by_role("table", name=name, exact=True) for name in "XKY"}
+    assert [tables[name].locator("td.lit").count() for name in "XKY"] == [4, 4, 1]
+    assert [tables[name].locator("td.mark").count() for name in "XKY"] == [1, 1, 1]
+    page.keyboard.press("Control+a")
+    page.keyboard.type("7")
+    assert explorer.get_by_role("status").inner_text() == "0·0 + 1·1 + 3·2 + 4·3 = 19"
+    assert numbers(explorer, "Y")[0][1] == 1 * 0 + 7 * 1 + 4 * 2 + 5 * 3
 
 
 def test_playing_stops_at_the_end_and_on_demand(show, page):
@@ -371,7 +693,7 @@ def test_sizes_are_those_of_keras(settings, show):
 
 def test_padding_is_set_by_keyboard(show, page):
     explorer = show("padding")
-    stride = explorer.get_by_label("stride s").first
+    stride = explorer.get_by_label("stride s", exact=True).first
     stride.focus()
     page.keyboard.press("ArrowUp")
     assert stride.input_value() == "2"
@@ -381,10 +703,10 @@ def test_padding_is_set_by_keyboard(show, page):
     explorer.get_by_role("combobox", name="padding").select_option("valid")
     Y = numbers(explorer, "Y: how many pixels each output sees")
     assert (len(Y), len(Y[0])) == output_size((6, 6), 3, padding="valid", strides=2)
-    explorer.get_by_label("kernel k").first.fill("2.5")  # is no size
+    explorer.get_by_label("kernel k", exact=True).first.fill("2.5")  # is no size
     Y = numbers(explorer, "Y: how many pixels each output sees")
     assert (len(Y), len(Y[0])) == output_size((6, 6), 3, padding="valid", strides=2)
-    explorer.get_by_label("kernel k").first.fill("7")
+    explorer.get_by_label("kernel k", exact=True).first.fill("7")
     assert "does not fit" in explorer.get_by_role("status").inner_text()
 
 
@@ -507,6 +829,10 @@ def test_the_response_is_that_of_the_package(show, page, site, tmp_path):
     picture.hover(position={"x": 1, "y": 1})  # where the kernel hangs over
     assert "Row 1, column 1:" in explorer.get_by_role("status").inner_text()
     assert math.isclose(sum_at(explorer), float(response[0, 0, 0, 0]), rel_tol=2e-2, abs_tol=1e-2)
+    # The magnifier shows the pixels under the kernel, here with the border repeated.
+    corner = np.pad(photo, 2, "edge")[:5, :5]
+    assert np.allclose(numbers(explorer, "Pixels under K"), corner, atol=6e-4)
+    assert math.isclose(numbers(explorer, "Sum")[0][0], sum_at(explorer), abs_tol=1e-3)
     explorer.get_by_label("K, row 1, column 1").fill("-7")
     assert explorer.get_by_role("combobox", name="kernel").input_value() == "own"
     explorer.get_by_role("combobox", name="size").select_option("3")
@@ -525,6 +851,11 @@ def test_own_pictures_and_what_is_none(show, page, tmp_path):
     choose.set_input_files(tmp_path / "letter.txt")
     explorer.get_by_role("alert").get_by_text("is no picture").wait_for()
     choose.set_input_files(tmp_path / "grey.png")
+    explorer.get_by_text("is no picture").wait_for(state="detached")
+    choose.set_input_files(tmp_path / "letter.txt")
+    explorer.get_by_role("alert").get_by_text("is no picture").wait_for()
+    explorer.get_by_role("combobox", name="kernel").select_option("mean")
+    explorer.get_by_text("is no picture").wait_for(state="detached")
     explorer.get_by_role("combobox", name="kernel").select_option("identity")
     explorer.get_by_label("Picture: the arrow keys move from pixel to pixel").focus()
     page.keyboard.press("ArrowUp")
@@ -583,6 +914,51 @@ def test_too_large_a_learning_rate_diverges_and_is_told(show, page):
     page.emulate_media(reduced_motion="no-preference")
 
 
+def test_no_kernel_that_can_be_chosen_diverges(show, page):
+    page.emulate_media(reduced_motion="reduce")
+    explorer = show("learning")
+    chosen = explorer.get_by_role("combobox", name="kernel to be found")
+    for option in chosen.locator("option:enabled").all():
+        explorer.get_by_role("button", name="Reset").click()
+        chosen.select_option(option.inner_text())
+        explorer.get_by_role("button", name="Play").click()
+        told = explorer.locator(".chart.y").get_attribute("aria-label").replace("−", "-")
+        first, last = re.search("from (.*) to (.*) in", told).groups()
+        assert float(last) < 0.01 * float(first), option.inner_text()
+    page.emulate_media(reduced_motion="no-preference")
+
+
+def test_each_line_of_a_kernel_has_a_look_of_its_own(show):
+    explorer = show("learning")
+    chosen = explorer.get_by_role("combobox", name="kernel to be found")
+    chosen.select_option("Sobel")
+    for _ in range(3):
+        explorer.get_by_role("button", name="Step").click()
+    lines = explorer.locator("g polyline").evaluate_all(
+        """lines => lines.map(it => getComputedStyle(it)).map(it =>
+          it.stroke + it.strokeDasharray)"""
+    )
+    assert len(lines[1:]) == len(set(lines[1:])) == 9  # the first is the loss
+    explorer.get_by_role("table", name="Kernel now").locator("button").nth(4).focus()
+    assert explorer.locator("g.pointed").text_content() == "K₁₁"
+
+
+def test_a_long_run_stays_as_fast(show):
+    times = show("learning").evaluate(
+        """host => {
+          host.change({K: [[1, 0, -1], [2, 0, -2], [1, 0, -1]], learning_rate: 0.001});
+          const step = [...host.shadowRoot.querySelectorAll("button")].find(it =>
+            it.textContent === "Step");
+          return Array.from({length: 3000}, () => {
+            const start = performance.now();
+            step.click();
+            return performance.now() - start;
+          });
+        }"""
+    )
+    assert np.median(times[-200:]) < 3 * np.median(times[200:400])
+
+
 # --- The receptive field --------------------------------------------------------------------------
 
 
@@ -595,7 +971,7 @@ def test_the_field_is_that_of_the_package(show):
         layers = []
         for number, row in enumerate(rows, 1):
             k, s, d = (
-                int(explorer.get_by_label(f"{name} of layer {number}").input_value())
+                int(explorer.get_by_label(f"{name} of layer {number}", exact=True).input_value())
                 for name in ("kernel size", "stride", "dilation")
             )
             layers.append(Conv2D(1, k, strides=s, dilation_rate=d))
@@ -605,14 +981,21 @@ def test_the_field_is_that_of_the_package(show):
     assert len(rows) == 4
 
 
+def test_what_a_setting_undoes_is_said(show):
+    explorer = show("receptive-field", "receptive-field.layers=3,1,2;2,1,1")
+    explorer.get_by_label("stride of layer 1", exact=True).fill("2")
+    assert explorer.get_by_label("dilation of layer 1", exact=True).input_value() == "1"
+    assert "the dilation of layer 1 is 1 again" in explorer.get_by_role("status").inner_text()
+
+
 # --- LeNet ----------------------------------------------------------------------------------------
 
 FORWARD = """async ([address, file, pictures]) => {
-  const { network, forward } = await import(address + "lenet.js");
+  const { network, forward } = await import(address + "network.js");
   const { softmax, tensor } = await import(address + "arithmetic.js");
-  const steps = network(file);
-  return pictures.map(picture => Array.from(
-    softmax(forward(steps, tensor([28, 28, 1], Float64Array.from(picture))).at(-1).data)));
+  const layers = network(file, 10);
+  return pictures.map(picture => Array.from(softmax(
+    forward(layers, tensor([28, 28, 1], Float64Array.from(picture))).at(-1).result.data)));
 }"""
 
 
@@ -629,10 +1012,14 @@ def test_probabilities_are_those_of_keras(page, address, tmp_path):
         model = LeNet(**settings)
         for weight in model.weights:
             weight.assign(3 * weight)  # as sure of itself as a trained one
-        save_network(model, tmp_path / "mine.json")
-        file = json.loads((tmp_path / "mine.json").read_text("utf-8"))
+        file = saved(model, tmp_path)
         expected = np.asarray(keras.ops.softmax(model(images)))
         assert np.abs(in_page(page, address, file, images) - expected).max() < 1e-4
+
+
+def saved(model, folder):
+    save_network(model, folder / "mine.json")
+    return json.loads((folder / "mine.json").read_text("utf-8"))
 
 
 def test_the_network_of_the_page_is_right_about_clothes(page, site, address):
@@ -647,55 +1034,723 @@ def test_the_network_of_the_page_is_right_about_clothes(page, site, address):
     assert np.mean(probabilities.argmax(axis=1) == labels) > 0.8 or data.source.is_sample
 
 
-def test_lenet_takes_clothes_noise_drawings_and_files(show, page, tmp_path):
+def percents(explorer):
+    return explorer.locator(".bars .percent").all_inner_texts()
+
+
+def query_of(explorer):
+    """The query of the link to its state, which the address takes a little later."""
+    link = explorer.get_by_role("link", name="Link to this state")
+    return link.get_attribute("href").partition("?")[2].partition("#")[0]
+
+
+def pad_of(explorer):
+    return explorer.get_by_label(re.compile("The picture. Draw"))
+
+
+def pixels(explorer):
+    """The greys that the pad shows, from 0 to 15."""
+    shown = pad_of(explorer).evaluate(
+        """pad => Array.from(pad.getContext("2d").getImageData(0, 0, 28, 28).data)
+          .filter((_, i) => i % 4 === 0)"""
+    )
+    greys = np.array(shown).reshape(28, 28) / 17
+    assert np.allclose(greys, greys.round(), atol=0.06)  # and no others
+    return greys.round().astype(int)
+
+
+def test_lenet_takes_clothes_noise_and_files(show, page, tmp_path):
     explorer = show("lenet")
     said = explorer.get_by_role("status")
     assert "The label is T-shirt/top" in said.inner_text()
     explorer.get_by_label("Ankle boot, picture 30").check(force=True)
     assert "The label is Ankle boot" in said.inner_text()
-    percents = explorer.locator(".bars tr td:last-child").all_inner_texts()
-    assert abs(sum(float(text.removesuffix(" %")) for text in percents) - 100) < 1
-    assert explorer.get_by_label(re.compile("feature maps of 28 × 28")).count() >= 1
-    assert explorer.get_by_label(re.compile("16 feature maps of")).count() >= 2
-
+    assert abs(sum(float(text.removesuffix(" %")) for text in percents(explorer)) - 100) < 1
+    assert explorer.get_by_role("group", name=re.compile("maps of 28 × 28")).count() >= 1
+    assert explorer.get_by_role("group", name=re.compile("16 feature maps of")).count() >= 2
     explorer.get_by_role("button", name="Noise").click()
-    page.wait_for_timeout(300)
-    assert "lenet.picture=noise-1" in page.url
+    assert "lenet.picture=noise-1" in query_of(explorer)
 
-    # Drawn with the mouse, and with the keyboard; the address holds it.
+    # A network of the reader's own, and a file that is none.
+    model = LeNet()
+    (tmp_path / "wrong.json").write_text("{}")
+    saved(model, tmp_path)
+    explorer.get_by_label("T-shirt/top, picture 1", exact=True).check(force=True)
+    explorer.get_by_label("Your network").set_input_files(tmp_path / "mine.json")
+    explorer.get_by_text("your network, “mine.json”").wait_for()
+    first = next(i for i, label in enumerate(FashionMNIST().test.labels) if label == 0)
+    image = FashionMNIST().test.images[first : first + 1]
+    expected = np.asarray(keras.ops.softmax(model(image)))[0]
+    shown = [float(text[:-2]) / 100 for text in percents(explorer)]
+    assert np.allclose(shown, expected, atol=6e-4)
+    explorer.get_by_label("Your network").set_input_files(tmp_path / "wrong.json")
+    explorer.get_by_role("alert").get_by_text("cnn_tf.save_network").wait_for()
+    assert explorer.get_by_text("your network, “mine.json”").is_visible()
+    explorer.get_by_role("button", name="Reset").click()
+    assert explorer.get_by_role("alert").filter(visible=True).count() == 0
+
+
+# Drawing
+
+
+def test_a_quick_stroke_is_a_line_and_stays_on_the_pad(show, page):
+    explorer = show("lenet")
     explorer.get_by_role("button", name="Clear").click()
-    pad = explorer.get_by_label(re.compile("The picture. Draw"))
+    pad = pad_of(explorer)
+    box = pad.bounding_box()
+
+    def at(row, column):
+        cell = box["width"] / 28
+        page.mouse.move(box["x"] + (column + 0.5) * cell, box["y"] + (row + 0.5) * cell)
+
+    at(4, 3)
+    page.mouse.down()
+    at(4, 24)  # at once
+    greys = pixels(explorer)
+    assert (greys[4, 3:25] == 15).all()
+    assert (greys[3, 3:25] == 9).all()
+    assert greys[6:].max() == 0
+    # Out on the right, along the border, and back in below: nothing is drawn on the way.
+    at(4, 40)
+    at(20, 40)
+    greys = pixels(explorer)
+    assert (greys[4, 3:] == 15).all()
+    assert greys[7:].max() == 0
+    at(20, 10)
+    greys = pixels(explorer)
+    assert (greys[20, 10:] == 15).all()
+    assert greys[7:18].max() == 0
+    page.mouse.up()
+    at(12, 12)
+    assert pixels(explorer)[12, 12] == 0
+    # With another button nothing is drawn.
+    page.mouse.down(button="right")
+    page.mouse.up(button="right")
+    assert pixels(explorer)[12, 12] == 0
+
+
+@pytest.mark.parametrize("start", ["Clear", "Invert", "Noise"])
+def test_a_drawing_comes_back_the_same(start, show, page):
+    explorer = show("lenet")
+    explorer.get_by_role("button", name=start).click()
+    pad = pad_of(explorer)
     box = pad.bounding_box()
     page.mouse.move(box["x"] + 60, box["y"] + 60)
     page.mouse.down()
-    page.mouse.move(box["x"] + 160, box["y"] + 60, steps=10)
+    page.mouse.move(box["x"] + 160, box["y"] + 90, steps=3)
     page.mouse.up()
     pad.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
-    drawn = percents = explorer.locator(".bars tr td:last-child").all_inner_texts()
-    page.wait_for_timeout(300)
-    query = page.url.partition("?")[2].partition("#")[0]
-    again = show("lenet", query)
-    restored = again.locator(".bars tr td:last-child").all_inner_texts()
-    # An address has sixteen greys: the drawing has come back up to that.
-    assert drawn != ["10.0 %"] * 10
-    differences = [abs(float(a[:-2]) - float(b[:-2])) for a, b in zip(drawn, restored, strict=True)]
-    assert max(differences) < 10
+    drawn, greys = percents(explorer), pixels(explorer)
+    assert greys[15, 14] == 15
+    again = show("lenet", query_of(explorer))
+    assert percents(again) == drawn
+    assert (pixels(again) == greys).all()
 
-    # A network of the reader's own, and a file that is none.
-    model = LeNet()
-    save_network(model, tmp_path / "mine.json")
-    (tmp_path / "wrong.json").write_text("{}")
-    again.get_by_role("button", name="Clear").click()
-    again.get_by_label("Your network").set_input_files(tmp_path / "mine.json")
-    again.get_by_text("your network, “mine.json”").wait_for()
-    expected = np.asarray(keras.ops.softmax(model(np.zeros((1, 28, 28, 1)))))[0]
-    shown = [
-        float(text[:-2]) / 100 for text in again.locator(".bars td:last-child").all_inner_texts()
-    ]
-    assert np.allclose(shown, expected, atol=6e-4)
-    again.get_by_label("Your network").set_input_files(tmp_path / "wrong.json")
-    again.get_by_role("alert").get_by_text("cnn_tf.save_network").wait_for()
+
+def test_an_empty_pad_has_no_answer(show, page):
+    explorer = show("lenet")
+    explorer.get_by_role("button", name="Clear").click()
+    said = explorer.get_by_role("status")
+    assert said.inner_text() == "Nothing is drawn."
+    assert percents(explorer) == ["–"] * 10
+    assert explorer.locator(".bars .marks").all_inner_texts() == [""] * 10
+    pad_of(explorer).focus()
+    page.keyboard.press("Space")
+    assert "The network says" in said.inner_text()
+    assert all(text.endswith(" %") for text in percents(explorer))
+
+
+def test_label_and_answer_are_told_among_the_bars(show):
+    explorer = show("lenet")
+    for number in (1, 7, 19, 30):
+        radio = explorer.get_by_label(re.compile(f", picture {number}$"))
+        label = radio.get_attribute("aria-label").partition(", picture")[0]
+        radio.check(force=True)
+        rows = explorer.locator(".bars tr").all_inner_texts()
+        values = [float(text[:-2]) for text in percents(explorer)]
+        assert [row.startswith(label) for row in rows] == ["label" in row for row in rows]
+        (answer,) = (k for k, row in enumerate(rows) if "answer" in row)
+        assert values[answer] == max(values)
+    explorer.get_by_role("button", name="Noise").click()
+    assert "label" not in " ".join(explorer.locator(".bars tr").all_inner_texts())
+
+
+def test_forced_colours_keep_bars_and_choices(chromium, address):
+    context = chromium.new_context(forced_colors="active")
+    page = context.new_page()
+    page.goto(f"{address}lenet.html#explore-lenet")
+    explorer = page.locator("cnn-lenet")
+    explorer.locator(".explorer").wait_for()
+    colours = explorer.evaluate(
+        """host => {
+          const style = (selector) => getComputedStyle(host.shadowRoot.querySelector(selector));
+          const probe = document.createElement("p");
+          probe.style.cssText = "forced-color-adjust: none; color: Highlight";
+          host.shadowRoot.append(probe);
+          return { highlight: getComputedStyle(probe).color,
+            bar: style(".bars tr.best span").backgroundColor,
+            chosen: style(".thumbnails label:has(:checked)").borderTopColor,
+            other: style(".thumbnails label:not(:has(:checked))").borderTopColor };
+        }"""
+    )
+    context.close()
+    assert colours["bar"] == colours["chosen"] == colours["highlight"] != colours["other"]
+
+
+# What a number was computed from
+
+
+def networks():
+    """Of all kinds that `save_network` writes, with numbers that differ from each other."""
+    layers = keras.layers
+    chains = {
+        "LeNet": [*LeNet(activation="relu", pooling="max").layers],
+        "overlapping": [
+            Conv2D(3, (5, 4), padding=((2, 1), (0, 3)), strides=(2, 3), activation="tanh"),
+            MaxPooling2D(3, strides=2, padding=1),
+            Conv2D(4, 3, padding="same", use_bias=False),
+            layers.Activation("sigmoid"),
+            AveragePooling2D(3, strides=1, padding="same"),
+            layers.Flatten(),
+            layers.Dense(7, activation="relu"),
+            layers.Dense(10),
+        ],
+        "many": [
+            Conv2D(32, 3, strides=3, activation="relu"),
+            Conv2D(33, 1),
+            MaxPooling2D(2, strides=3),
+            Conv2D(5, 3, activation="sigmoid"),
+            layers.Flatten(),
+            layers.Dense(10),
+        ],
+        "dense": [layers.Flatten(), layers.Dense(64, activation="tanh"), layers.Dense(10)],
+        "activation": [
+            layers.Activation("sigmoid"),
+            layers.AveragePooling2D(4),
+            layers.Activation("relu"),
+            Conv2D(10, 7),
+            layers.Flatten(),
+        ],
+    }
+    rng = np.random.default_rng(3)
+    for name, chain in chains.items():
+        model = keras.Sequential([keras.Input((28, 28, 1)), *chain])
+        for weight in model.weights:
+            fan = max(1, np.prod(weight.shape[:-1]))
+            weight.assign(rng.normal(0.05, 1.2, weight.shape) / np.sqrt(fan))
+        yield name, model
+
+
+def computed(layers, image):
+    """What the first layers make of an image; pooling may be padded with numbers."""
+    pools = {"max": MaxPooling2D, "avg": AveragePooling2D}
+    for layer in layers:
+        if layer["kind"] == "pool":
+            pool = pools[layer["mode"]](layer["pool_size"], layer["strides"], layer["padding"])
+            image = np.asarray(pool(image))
+        else:
+            image = forward([layer], image)
+    return image[0]
+
+
+def steps_of(layers):
+    """How many entries of a file make each layer of the explorer, activations included."""
+    ends = []
+    for end, layer in enumerate(layers, 1):
+        activation = layer["kind"] in ("relu", "sigmoid", "tanh")
+        if layer["kind"] == "flatten":
+            continue
+        if activation and ends:
+            ends[-1] = end
+        else:
+            ends.append(end)
+    return ends
+
+
+def places_of(shape, rng):
+    """The corners of a result, and places within it, as channel, row, column."""
+    h, w, c = shape if len(shape) == 3 else (1, 1, *shape)
+    inside = [tuple(int(rng.integers(n)) for n in (c, h, w)) for _ in range(2)]
+    return {(0, 0, 0), (c - 1, h - 1, w - 1), *inside}
+
+
+NUMBER = r"−?[\d.]+(?:e−?\d+)?"
+
+
+def read_number(text):
+    return float(text.replace("−", "-"))
+
+
+def check_sum(text):
+    """A sum that is written out adds up, or its sign says that it is rounded."""
+    left, sign, right = re.match(rf"(.*?) ([=≈]) ({NUMBER})", text).groups()
+    terms = re.findall(rf"(?:^|[+−] )?{NUMBER}", re.sub(r"\([^)]*\)", "", left))
+    values = [read_number(term.replace("+ ", "").replace("− ", "-")) for term in terms]
+    assert len(values) == left.count(" + ") + left.count(" − ") + 1
+    total = read_number(right)
+    decimals = max(len(term.partition(".")[2]) for term in [*terms, right])
+    error = abs(sum(values) - total)
+    assert error <= (len(values) + 1) * 0.5001 * 10**-decimals
+    assert (sign == "=") == (error < 1e-9 * max(1, abs(total)))
+    return values, total
+
+
+@pytest.mark.parametrize("name", ["LeNet", "overlapping", "many", "dense", "activation"])
+def test_opened_numbers_are_those_of_keras(name, show, page, tmp_path):
+    model = dict(networks())[name]
+    layers = saved(model, tmp_path)["layers"]
+    explorer = show("lenet", "lenet.picture=test-4")
+    explorer.get_by_label("Your network").set_input_files(tmp_path / "mine.json")
+    explorer.get_by_text("your network, “mine.json”").wait_for()
+    filters = sum(len(unpack(it["bias"])) for it in layers if it["kind"] == "conv")
+    assert explorer.locator(".maps canvas.kernel").count() == filters
+
+    pictures = unpack(explorer.evaluate("host => host.data.pictures"))
+    image = (pictures[4] / 255).astype("float32")[None, ..., None]
+    rng = np.random.default_rng(0)
+    ends = steps_of(layers)
+    for step, (begin, end) in enumerate(zip([0, *ends], ends, strict=False), 1):
+        X, Y = computed(layers[:begin], image), computed(layers[:end], image)
+        own = [it for it in layers[begin:end] if it["kind"] != "flatten"]
+        sums = computed(layers[: layers.index(own[0]) + 1], image)
+        for place in sorted(places_of(Y.shape, rng)):
+            explorer.evaluate("(host, open) => host.change({ open })", [step, *place])
+            _check_opened(explorer, place, own[0], X, sums, Y)
+
+
+def _check_opened(explorer, place, layer, X, sums, Y):
+    """The panel says what the layer makes of X at a place: the sum, and after activation Y."""
+    channel, *pixel = place
+    at = (*pixel, channel) if Y.ndim == 3 else channel
+    title, written, *_ = explorer.locator(".opened .words p").all_inner_texts()
+    shown = read_number(re.search(rf"({NUMBER})$", title)[1])
+    assert math.isclose(shown, Y[at], rel_tol=2e-3, abs_tol=2e-4), (place, title)
+    if layer["kind"] == "pool":
+        assert written.startswith({"max": "maximum of ", "avg": "mean of "}[layer["mode"]])
+    if "kernel" not in layer:
+        return
+    parts, total = check_sum(written)
+    assert math.isclose(total, sums[at], rel_tol=2e-3, abs_tol=1e-2), (place, written)
+    assert math.isclose(parts[-1], unpack(layer["bias"])[channel], abs_tol=1e-2)
+    shown = explorer.locator(".source .slice span").all_inner_texts()
+    if X.ndim == 3 and X.shape[0] > 1:
+        assert len(shown) == X.shape[2]
+    if len(shown) > 1:
+        assert [read_number(text) for text in shown] == parts[:-1]
+
+
+def test_what_a_pixel_feeds_is_framed(page, address, rng):
+    page.goto(f"{address}lenet.html")
+    cases = []
+    for _ in range(40):
+        k, s = rng.integers(1, 6, 2).tolist(), rng.integers(1, 4, 2).tolist()
+        padding = rng.integers(0, 4, (2, 2)).tolist()
+        conv = {"kind": "conv", "strides": s, "padding": padding, "bias": array(1)}
+        pixel = rng.integers(0, 28, 2).tolist()
+        cases.append([conv | {"kernel": array(*k, 1, 1)}, pixel])
+    found = page.evaluate(
+        """async ([address, cases]) => {
+          const { network, fed } = await import(address + "network.js");
+          return cases.map(([conv, pixel]) => {
+            const layers = [conv, {kind: "flatten"}];
+            // The number of outputs is not the matter here.
+            const size = (n, axis) => Math.floor((28 + conv.padding[axis][0]
+              + conv.padding[axis][1] - conv.kernel.shape[axis]) / conv.strides[axis]) + 1;
+            const [layer] = network({ layers }, size(28, 0) * size(28, 1));
+            return [layer.shape, fed(layer, ...pixel)];
+          });
+        }""",
+        [f"{address}_static/javascript/", cases],
+    )
+    for (conv, (i, j)), (shape, frame) in zip(cases, found, strict=True):
+        image = np.zeros((1, 28, 28, 1), "float32")
+        image[0, i, j] = 1
+        reached = forward([conv | {"bias": array(1, fill=0)}], image)[0] != 0
+        framed = np.zeros(shape, bool)
+        top, left = frame["top"], frame["left"]
+        framed[top : top + frame["height"], left : left + frame["width"]] = True
+        assert (framed == reached).all()
+
+
+def test_the_numbers_of_a_window_are_written_out(show, page, site):
+    page_data = json.loads((site / "_static/explorer-lenet-lenet.json").read_text("utf-8"))
+    layers = page_data["network"]["layers"]
+    image = (unpack(page_data["pictures"])[0] / 255).astype("float32")[None, ..., None]
+    explorer = show("lenet", "lenet.open=3,4,6,3&lenet.from=1")
+    X = forward(layers[:3], image)[0]
+    kernel = unpack(layers[3]["kernel"])
+    window, weights = X[6:11, 3:8, 1], kernel[:, :, 1, 4]
+    assert np.allclose(numbers(explorer, "window of map 2"), window, rtol=1e-2, atol=6e-3)
+    assert np.allclose(numbers(explorer, "kernel of map 2"), weights, atol=6e-3)
+    assert np.allclose(numbers(explorer, "products"), window * weights, atol=6e-3)
+    part = explorer.get_by_text("add up to").inner_text()
+    shown = read_number(re.search(rf"({NUMBER})\.$", part)[1])
+    assert math.isclose(shown, (window * weights).sum(), abs_tol=2e-3)
+    # Another map's, by its kernel; then the pixel that is tapped, of the map before.
+    explorer.get_by_role("button", name=re.compile("^kernel for pool1, map 4")).click()
+    weights = kernel[:, :, 3, 4]
+    assert np.allclose(numbers(explorer, "kernel of map 4"), weights, atol=6e-3)
+    explorer.get_by_role("table", name="window of map 4").locator("button").nth(7).click()
+    title = explorer.locator(".opened").get_by_role("status")
+    assert title.inner_text().startswith("pool1, map 4, row 8, column 6: ")
+    table = numbers(explorer, "window")
+    before = forward(layers[:2], image)[0][14:16, 10:12, 3]
+    assert np.allclose(table, before, rtol=1e-2, atol=6e-3)
+
+
+def opened(explorer):
+    return explorer.evaluate("host => host.state.open ?? null")
+
+
+def test_the_way_back_and_on_by_pointer(show, page):
+    page.emulate_media(reduced_motion="reduce")
+    explorer = show("lenet")
+    panel = explorer.get_by_role("region", name="The opened pixel")
+    assert not panel.is_visible()
+    explorer.get_by_role("button", name=re.compile("^conv2, map 5 of 16")).click(
+        position={"x": 27, "y": 33}
+    )
+    step, channel, row, column = opened(explorer)
+    assert (step, channel, row, column) == (3, 4, 5, 4)
+    # Back to the picture, through the maps of the panel.
+    panel.get_by_role("button", name=re.compile("^pool1, map 2")).first.click()
+    assert opened(explorer)[:2] == [2, 1]
+    panel.get_by_role("button", name=re.compile("^conv1, map 2")).first.click()
+    assert opened(explorer)[:2] == [1, 1]
+    panel.get_by_role("button", name="picture", exact=True).click()
+    assert opened(explorer)[:2] == [0, 0]
+    # And on to a class.
+    panel.get_by_role("button", name=re.compile("^conv1, map 3")).click()
+    assert opened(explorer)[:2] == [1, 2]
+    panel.get_by_role("button", name=re.compile("^map 3, row")).click()
+    assert opened(explorer)[:2] == [2, 2]
+    panel.get_by_role("button", name=re.compile("^conv2, map 16")).click()
+    panel.get_by_role("button", name=re.compile("^map 16, row")).first.click()
+    panel.get_by_role("button", name=re.compile("^unit")).last.click()
+    assert opened(explorer)[0] == 5
+    panel.get_by_role("button", name=re.compile("^unit")).last.click()
+    panel.get_by_role("button", name=re.compile("^Ankle boot|^Shirt|^Bag|^Coat")).first.click()
+    assert opened(explorer)[0] == 7
+    assert "with softmax" in panel.inner_text()
+    # A class, from the bars; the pixel, in the panel's map.
+    explorer.locator(".bars tr").nth(8).click()
+    assert opened(explorer) == [7, 8, 0, 0]
+    canvas = panel.get_by_role("application")
+    width = canvas.bounding_box()["width"]
+    canvas.click(position={"x": 0.35 * width, "y": 5})
+    assert opened(explorer) == [7, 3, 0, 0]
+    # The link leads there again, and Reset closes.
+    query = query_of(explorer)
+    assert "lenet.open=7,3,0,0" in query
+    text = panel.inner_text()
+    again = show("lenet", query)
+    assert again.get_by_role("region", name="The opened pixel").inner_text() == text
     again.get_by_role("button", name="Reset").click()
-    assert again.get_by_role("alert").count() == 0
+    assert not again.get_by_role("region", name="The opened pixel").is_visible()
+    assert query_of(again) == ""
+    page.emulate_media(reduced_motion="no-preference")
+
+
+def test_the_way_back_and_on_by_keyboard(show, page):
+    explorer = show("lenet")
+    explorer.get_by_role("button", name=re.compile("^conv2, map 1 of 16")).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    step, channel, row, column = opened(explorer)
+    assert (step, channel) == (3, 1)
+    # The keys are in the panel now.
+    page.keyboard.press("ArrowUp" if row else "ArrowDown")
+    page.keyboard.press("ArrowLeft" if column else "ArrowRight")
+    assert opened(explorer) == [3, 1, row - 1 if row else 1, column - 1 if column else 1]
+    page.keyboard.press("+")
+    assert opened(explorer)[1] == 2
+    page.keyboard.press("-")
+    page.keyboard.press("-")
+    page.keyboard.press("-")
+    assert opened(explorer)[1] == 15
+    title = explorer.locator(".opened").get_by_role("status")
+    assert title.inner_text().startswith("conv2, map 16, row")
+    # Tab, past the button that closes, to the maps that it was computed from.
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")  # to the kernel of the first
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert opened(explorer)[:2] == [2, 1]
+    for key in ("Tab", "Tab", "Enter"):
+        page.keyboard.press(key)
+    assert opened(explorer)[:2] == [1, 1]
+    page.keyboard.press("Escape")
+    assert opened(explorer) is None
+    active = "host => host.shadowRoot.activeElement.ariaLabel"
+    assert explorer.evaluate(active).startswith("conv1, map 2 of 6")
+
+
+@pytest.mark.parametrize("place", ["8,0,0,0", "3,16,0,0", "3,0,10,0", "1,0,0,28", "a,b,c,d", "1,2"])
+def test_what_this_network_lacks_is_not_opened(place, show):
+    explorer = show("lenet", f"lenet.open={place}")
+    assert opened(explorer) is None
+    assert not explorer.locator(".opened").is_visible()
+
+
+@pytest.mark.parametrize("place", ["0,0,3,4", "1,2,0,27", "2,5,6,6", "4,15,4,4", "5,119,0,0"])
+def test_an_opened_pixel_fits_a_phone_and_has_names(place, chromium, address):
+    context = chromium.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto(f"{address}lenet.html?lenet.open={place}#explore-lenet")
+    explorer = page.locator("cnn-lenet")
+    explorer.locator(".opened").wait_for()
+    wide = explorer.evaluate(
+        """host => [...host.shadowRoot.querySelectorAll(".opened *")].filter(it =>
+          it.checkVisibility() && !it.closest("svg") && !it.closest(".hidden")
+          && it.getBoundingClientRect().right > host.getBoundingClientRect().right + 1)
+          .map(it => it.outerHTML.slice(0, 80))"""
+    )
+    unnamed = explorer.evaluate(
+        """host => [...host.shadowRoot.querySelectorAll("button, canvas, [tabindex]")]
+          .filter(it => it.checkVisibility() && !it.ariaLabel && !it.textContent.trim()
+            && it.ariaHidden !== "true" && !it.labels?.length).map(it => it.outerHTML)"""
+    )
+    context.close()
+    assert wide == []
+    assert unnamed == []
+
+
+@pytest.mark.parametrize(
+    "change", ["{open: [3, i % 16, i % 10, 3]}", "{picture: `noise-${i}`}", "{open: [5, i, 0, 0]}"]
+)
+def test_an_opened_pixel_answers_within_a_frame(change, show):
+    explorer = show("lenet", "lenet.open=3,4,4,3")
+    times = explorer.evaluate(
+        """host => Array.from({length: 60}, (_, i) => {
+          const start = performance.now();
+          host.change(CHANGE);
+          host.getBoundingClientRect();
+          return performance.now() - start;
+        })""".replace("CHANGE", change)
+    )
+    calm = min(np.median(times[first : first + 10]) for first in range(0, 60, 10))
+    assert calm <= 30, times
+
+
+# Files that are no network
+
+
+def test_a_mean_that_counts_padding_is_refused(tmp_path):
+    pool = AveragePooling2D(3, padding=1, count_include_pad=True, name="counts")
+    chain = [keras.Input((28, 28, 1)), pool, keras.layers.Flatten(), keras.layers.Dense(10)]
+    with pytest.raises(ValueError, match=r"which a mean does not count. Received: 'counts'"):
+        save_network(keras.Sequential(chain), tmp_path / "mine.json")
+
+
+def small():
+    """A network as a file holds it."""
+    rng = np.random.default_rng(0)
+
+    def packed(*shape):
+        return pack(rng.normal(size=shape).astype("float32"))
+
+    conv = {"kind": "conv", "name": "first", "kernel": packed(3, 3, 1, 2), "bias": packed(2)}
+    pool = {"kind": "pool", "name": "pool", "mode": "max", "pool_size": [2, 2]}
+    dense = {"kind": "dense", "name": "last", "kernel": packed(338, 10), "bias": packed(10)}
+    return {
+        "layers": [
+            conv | {"strides": [1, 1], "padding": "valid"},
+            {"kind": "relu", "name": "first"},
+            pool | {"strides": [2, 2], "padding": "valid"},
+            {"kind": "flatten", "name": "flatten"},
+            dense,
+        ]
+    }
+
+
+def changed(layer, key, value):
+    """The small network with something else in it; without it, where the value is None."""
+    file = small()
+    file["layers"][layer][key] = value
+    if value is None:
+        del file["layers"][layer][key]
+    return file
+
+
+def weights(layer, key, **other):
+    file = small()
+    file["layers"][layer][key] |= other
+    return file
+
+
+def array(*shape, fill=1.0, dtype="float32"):
+    return pack(np.full(shape, fill, dtype))
+
+
+def loud():
+    """A network whose numbers overflow: finite weights, each layer 1e38 times the one before."""
+    file = small()
+    extra = {"kind": "dense", "kernel": array(10, 10, fill=1e38), "bias": array(10)}
+    file["layers"] += [{**extra, "name": f"loud{i}"} for i in range(12)]
+    return file
+
+
+BAD_FILES = {
+    "not JSON": ("layers:", "is no JSON file"),
+    "null": (None, r'expected a network|Expected a network, \{"layers"'),
+    "a list": ([1, 2], r"Received: \[1,2\]"),
+    "a number": (5, "Received: 5"),
+    "no layers": ({"layers": []}, r'Received: \{"layers":\[\]\}'),
+    "layers of another kind": ({"layers": "conv"}, "Expected a network"),
+    "no layer": ({"layers": [7]}, "Layer 1: expected kind to be one of conv, dense.*Received: 7"),
+    "an unknown kind": (
+        changed(2, "kind", "lstm"),
+        r"Layer 3 \(“pool”\): expected kind.*Received: \"lstm\"",
+    ),
+    "a kind of objects": (changed(1, "kind", "toString"), 'Received: "toString"'),
+    "no kernel": (
+        changed(0, "kernel", None),
+        r"Layer 1 \(“first”\): expected a kernel of shape \(h, w, 1, filters\). Received: nothing",
+    ),
+    "no bias": (changed(4, "bias", None), r"“last”.*a bias of shape \(10,\). Received: nothing"),
+    "a kernel of numbers": (changed(0, "kernel", [[1]]), "a kernel of dtype"),
+    "another dtype": (
+        changed(0, "kernel", array(3, 3, 1, 2, dtype="float64")),
+        r'a kernel of dtype "float32". Received: "float64"',
+    ),
+    "8-bit weights": (changed(4, "bias", array(10, dtype="uint8")), 'Received: "uint8"'),
+    "another rank": (
+        changed(0, "kernel", array(3, 3, 2)),
+        r"shape \(h, w, 1, filters\). Received: shape \[3,3,2\]",
+    ),
+    "a bias of another length": (
+        changed(0, "bias", array(3)),
+        r"a bias of shape \(2,\). Received: shape \[3\]",
+    ),
+    "a shape that is none": (weights(0, "kernel", shape="3331"), 'Received: shape "3331"'),
+    "a size that is no integer": (weights(0, "kernel", shape=[1.5, 3, 1, 2]), "shape \\[1.5"),
+    "no size at all": (weights(0, "kernel", shape=[0, 3, 1, 2]), r"shape \[0,3,1,2\]"),
+    "too few bytes": (
+        weights(4, "bias", base64=array(9)["base64"]),
+        "a bias of 40 bytes in base64.*Received: 36 bytes",
+    ),
+    "half a number": (weights(4, "bias", base64="AAAA"), "40 bytes in base64.*Received: 3 bytes"),
+    "bad base64": (weights(0, "kernel", base64="%%%"), 'base64.*Received: "%%%"'),
+    "no base64": (weights(0, "kernel", base64=[1]), r"base64.*Received: \[1\]"),
+    "NaN": (
+        changed(0, "kernel", array(3, 3, 1, 2, fill=np.nan)),
+        "“first”.*a kernel of finite numbers. Received: NaN",
+    ),
+    "infinity": (
+        changed(4, "bias", array(10, fill=-np.inf)),
+        "“last”.*a bias of finite numbers. Received: -Infinity",
+    ),
+    "strides of 0": (
+        changed(0, "strides", [0, 1]),
+        r"strides to be two positive integers. Received: \[0,1\]",
+    ),
+    "strides of 1.5": (changed(0, "strides", [1.5, 1]), r"strides.*Received: \[1.5,1\]"),
+    "no strides": (changed(2, "strides", None), "“pool”.*strides.*Received: nothing"),
+    "a negative window": (changed(2, "pool_size", [-2, 2]), r"pool_size.*Received: \[-2,2\]"),
+    "a window in words": (changed(2, "pool_size", "2"), 'pool_size.*Received: "2"'),
+    "three sizes": (changed(2, "pool_size", [2, 2, 2]), r"pool_size.*Received: \[2,2,2\]"),
+    "padding in other words": (
+        changed(0, "padding", "full"),
+        r'padding "valid", "same", a number.*Received: "full"',
+    ),
+    "negative padding": (changed(0, "padding", -1), "padding.*Received: -1"),
+    "half a padding": (changed(0, "padding", [[1, 1], [1]]), r"padding.*\[\[1,1\],\[1\]\]"),
+    "no padding given": (changed(0, "padding", None), "padding.*Received: nothing"),
+    "endless padding": (changed(0, "padding", 1e9), "padding.*up to 64. Received: 1000000000"),
+    "padding beyond the window": (
+        changed(2, "padding", [2, 2]),
+        r"padding smaller than the window, 2 × 2. Received: \[2,2\]",
+    ),
+    "another mode": (changed(2, "mode", "median"), 'mode "max" or "avg". Received: "median"'),
+    "channels that do not chain": (
+        changed(0, "kernel", array(3, 3, 3, 2)),
+        r"shape \(h, w, 1, filters\). Received: shape \[3,3,3,2\]",
+    ),
+    "units that do not chain": (
+        changed(4, "kernel", array(300, 10)),
+        r"“last”.*a kernel of shape \(338, units\). Received: shape \[300,10\]",
+    ),
+    "dense before flatten": (changed(3, "kind", "relu"), "“last”.*flatten before the first dense"),
+    "convolution behind flatten": (
+        {"layers": [{"kind": "flatten", "name": "flat"}, *small()["layers"]]},
+        r"Layer 2 \(“first”\): expected dense layers or activations behind flatten",
+    ),
+    "a window that does not fit": (
+        changed(2, "pool_size", [27, 27]),
+        "“pool”.*a window that fits 26 × 26. Received: 27 × 27",
+    ),
+    "nine classes": (
+        {
+            "layers": [
+                *small()["layers"][:4],
+                small()["layers"][4] | {"kernel": array(338, 9), "bias": array(9)},
+            ]
+        },
+        "“last”.*10 outputs at the end, one for each class. Received: 9",
+    ),
+    "no classes": ({"layers": small()["layers"][:2]}, "10 outputs at the end.*Received: 1352"),
+    "nothing but flatten": ({"layers": [{"kind": "flatten"}]}, "10 outputs.*Received: 784"),
+    "nothing finite": (loud(), "Layer “loud.*finite. Received: (-?Infinity|NaN)"),
+}
+
+
+@pytest.fixture(scope="module")
+def offer(context, address):
+    """The message that a file gets from the explorer, on one page for all of them."""
+    page = context.new_page()
+    problems = listen(page)
+    page.goto(f"{address}lenet.html#explore-lenet")
+    explorer = page.locator("cnn-lenet")
+    explorer.locator(".explorer").wait_for()
+    before = percents(explorer)
+    choose = explorer.get_by_label("Your network")
+    alert = explorer.locator(".explorer > [role=alert]")
+
+    def offer(text):
+        explorer.evaluate("host => host.change({})")  # clears what was said before
+        file = {"name": "mine.json", "mimeType": "application/json", "buffer": text.encode()}
+        choose.set_input_files(file)
+        alert.filter(has_text=re.compile(".")).wait_for()
+        assert percents(explorer) == before  # the network stays
+        assert explorer.get_by_text("You look into the network that was trained").is_visible()
+        return alert.inner_text()
+
+    yield offer
+    assert problems == []
+    page.close()
+
+
+@pytest.mark.parametrize("what", BAD_FILES)
+def test_a_file_that_is_no_network_is_refused(what, offer):
+    content, message = BAD_FILES[what]
+    said = offer(content if what == "not JSON" else json.dumps(content))
+    assert re.search(message, said), said
+    assert said.endswith("rite one with cnn_tf.save_network(model, path).") or said.endswith(
+        "Write the file with cnn_tf.save_network(model, path)."
+    )
+
+
+def test_numbers_that_overflow_have_no_answer(show, page, site, tmp_path):
+    page_data = json.loads((site / "_static/explorer-lenet-lenet.json").read_text("utf-8"))
+    total = (unpack(page_data["pictures"])[0] / 255).sum()
+    assert total < 400  # a white picture's is 784
+    first = {"kind": "dense", "name": "first", "kernel": array(784, 10, fill=1.2e35 / total)}
+    loud = {"kind": "dense", "name": "loud", "kernel": array(10, 10, fill=1e38)}
+    layers = [{"kind": "flatten"}, first, *[loud] * 7]  # 1.2e308 for the first picture
+    bias = {"bias": array(10, fill=0)}
+    file = {"layers": [it if it["kind"] == "flatten" else it | bias for it in layers]}
+    (tmp_path / "loud.json").write_text(json.dumps(file))
+    explorer = show("lenet")
+    explorer.get_by_label("Your network").set_input_files(tmp_path / "loud.json")
+    explorer.get_by_text("“loud.json”").wait_for()
+    assert percents(explorer) == ["10.0 %"] * 10
+    white = {"picture": f"drawn-{'f' * 784}", "open": [8, 1, 0, 0]}
+    explorer.evaluate("(host, white) => host.change(white)", white)
+    assert percents(explorer) == ["–"] * 10
+    assert explorer.get_by_text("too large for this picture").is_visible()
+    assert "NaN" not in explorer.locator(".explorer").inner_text()

@@ -53,10 +53,12 @@ def network(model: keras.Model) -> Settings:
             if kernel.ndim == 4:
                 step |= {"kind": "conv", "strides": list(layer.strides), "padding": layer.padding}
         elif isinstance(layer, POOLING):
+            _check_simple(layer)
             mode = "max" if "Max" in name else "avg"
             step |= {"kind": "pool", "mode": mode, "pool_size": list(layer.pool_size)}
             step |= {"strides": list(layer.strides), "padding": layer.padding}
         elif isinstance(layer, keras.layers.Flatten):
+            _check_simple(layer)
             step["kind"] = "flatten"
         elif not isinstance(layer, keras.layers.Activation):
             raise ValueError(
@@ -86,10 +88,12 @@ def _check_simple(layer: Any) -> None:
     plain = getattr(layer, "groups", 1) == 1 and max(getattr(layer, "dilation_rate", (1,))) == 1
     zeros = getattr(layer, "padding_mode", "zeros") == "zeros"
     last = getattr(layer, "data_format", "channels_last") == "channels_last"
-    if not (plain and zeros and last):
+    inside = not getattr(layer, "count_include_pad", False)
+    if not (plain and zeros and last and inside):
         raise ValueError(
-            "save_network expected convolutions with channels last, without groups or dilation, "
-            f"padded with zeros. Received: {layer.name!r}."
+            "save_network expected layers with channels last, without groups or dilation, "
+            "padded with zeros, which a mean does not count. Received: "
+            f"{layer.name!r}."
         )
 
 

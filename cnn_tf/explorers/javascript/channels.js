@@ -2,19 +2,21 @@
 
 import { corr2d, correlate, tensor } from "./arithmetic.js";
 import {
+  beside,
   define,
   Explorer,
-  factor,
-  format,
   integer,
   list,
   make,
   matrixOf,
   pairOf,
+  result,
   row,
+  term,
 } from "./element.js";
 import { LIMITS } from "./limits.js";
-import { Matrix, replaced, resized } from "./matrix.js";
+import { Matrix, replaced, Resizer } from "./matrix.js";
+import { added, sum } from "./numbers.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
 /** @typedef {number[][][]} Planes One matrix for each channel. */
@@ -65,6 +67,12 @@ export class Channels extends Explorer {
   /** @type {Matrix[]} */
   #outputs = [];
 
+  /** Of each matrix that there was, by its name. @type {Map<string, Resizer>} */
+  #resizers = new Map();
+
+  /** The channels and kernels that there were. @type {{X: Planes, K: Planes[]}} */
+  #before = { X: [], K: [] };
+
   #pairs = make("div", { class: "pairs" });
 
   #planes = row();
@@ -77,45 +85,64 @@ export class Channels extends Explorer {
     set: (value) => this.change({ channel: Number(value) }),
   });
 
+  reset() {
+    this.#resizers.clear();
+    this.#before = { X: [], K: [] };
+    super.reset();
+  }
+
   build() {
+    const images = () => size(this.state.X);
+    const kernels = () => size(this.state.K[0])[0];
+    const fitting = () => Math.min(3, ...images()); // a kernel is no larger than the image
     return [
-      row(
-        this.#pairs,
-        make("div", { class: "pair" }, make("span", { class: "sign" }, "="), this.#planes),
-      ),
+      beside(this.#pairs, result(term("=", this.#planes))),
       this.#sum,
       row(
         this.#shown,
         this.#number("Input channels", 1, 3, () => this.state.X.length, (n) => ({
-          X: continued(this.state.X, n),
+          X: continued(this.state.X, n, this.#before.X),
         })),
         this.#number("Output channels", 1, 4, () => this.state.K.length, (n) => ({
-          K: continued(this.state.K, n),
+          K: continued(this.state.K, n, this.#before.K),
         })),
       ),
       row(
-        this.#number("Kernel size", 1, 3, () => size(this.state.K[0])[0], (n) => {
-          const k = Math.min(n, ...size(this.state.X));
-          const { K } = this.state;
-          return {
-            K: K.map((/** @type {Planes} */ it, /** @type {number} */ o) => sized(it, k, k, o)),
-          };
-        }),
-        this.#number("Rows of X", 2, MOST, () => size(this.state.X)[0], (n) => ({
-          X: sized(this.state.X, n, size(this.state.X)[1]),
+        this.#number("Kernel size", 1, fitting, kernels, (k) => ({
+          K: this.state.K.map((/** @type {Planes} */ it, /** @type {number} */ o) =>
+            sized(it, k, k, o, (c) => this.#resizer(`K ${o} ${c}`))
+          ),
         })),
-        this.#number("Columns of X", 2, MOST, () => size(this.state.X)[1], (n) => ({
-          X: sized(this.state.X, size(this.state.X)[0], n),
+        this.#number("Rows of X", 2, MOST, () => images()[0], (n) => ({
+          X: this.#sizedX(n, images()[1]),
+        })),
+        this.#number("Columns of X", 2, MOST, () => images()[1], (n) => ({
+          X: this.#sizedX(images()[0], n),
         })),
       ),
     ];
   }
 
   /**
+   * @param {number} h
+   * @param {number} w
+   */
+  #sizedX(h, w) {
+    return sized(this.state.X, h, w, 0, (c) => this.#resizer(`X ${c}`));
+  }
+
+  /** @param {string} name */
+  #resizer(name) {
+    const resizer = this.#resizers.get(name) ?? new Resizer();
+    this.#resizers.set(name, resizer);
+    return resizer;
+  }
+
+  /**
    * A control for a size.
    * @param {string} label
    * @param {number} least
-   * @param {number} most
+   * @param {number | (() => number)} most
    * @param {() => number} get
    * @param {(n: number) => import("./element.js").State} changes
    */
@@ -140,7 +167,7 @@ export class Channels extends Explorer {
     this.#inputs.push(input);
     this.#slices.push(slice);
     const sign = make("span", { class: "sign", role: "img", "aria-label": "correlated with" }, "⋆");
-    const pair = make("div", { class: "pair" }, input.element, sign, slice.element);
+    const pair = make("div", { class: "pair" }, input.element, term(sign, slice.element));
     if (c > 0) pair.prepend(make("span", { class: "sign" }, "+"));
     this.#pairs.append(pair);
   }
@@ -161,7 +188,6 @@ export class Channels extends Explorer {
     const [k_h, k_w] = size(kernel);
     while (this.#inputs.length < X.length) this.#addPair();
     while (this.#outputs.length < K.length) this.#addOutput();
-    this.#pairs.style.setProperty("--both", String(X[0][0].length + k_w));
     for (const [c, pair] of [...this.#pairs.children].entries()) {
       pair.hidden = c >= X.length;
       if (pair.hidden) continue;
@@ -170,6 +196,10 @@ export class Channels extends Explorer {
       });
       this.#slices[c].show(kernel[c], { lit: () => 1 });
     }
+    const both = X.map((/** @type {number[][]} */ _, /** @type {number} */ c) =>
+      this.#inputs[c].width + this.#slices[c].width
+    );
+    this.#pairs.style.setProperty("--both", String(Math.max(...both)));
     const Y = planes(correlate(image(X), kernels(K)));
     for (const [o, output] of this.#outputs.entries()) {
       output.element.hidden = o >= Y.length;
@@ -192,17 +222,17 @@ export class Channels extends Explorer {
    */
   #lines(total) {
     const { X, K, channel, place: [i, j] } = this.state;
-    const parts = K[channel].map((/** @type {number[][]} */ k, /** @type {number} */ c) => {
-      const terms = k.flatMap((weights, u) =>
-        weights.map((weight, v) => `${factor(X[c][i + u][j + v])}·${factor(weight)}`)
-      );
-      return `${terms.join(" + ")} = ${format(corr2d(X[c], k)[i][j])}`;
-    });
+    const sums = K[channel].map((/** @type {number[][]} */ k, /** @type {number} */ c) =>
+      corr2d(X[c], k)[i][j]
+    );
+    const parts = K[channel].map((/** @type {number[][]} */ k, /** @type {number} */ c) =>
+      sum(k.flatMap((weights, u) => weights.map((it, v) => [X[c][i + u][j + v], it])), sums[c])
+    );
     const lines = [`Y, channel ${channel}:`];
     if (parts.length === 1) lines.push(parts[0]);
     else {
       for (const [c, part] of parts.entries()) lines.push(`${c ? "+ " : ""}(${part})`);
-      lines.push(`${lines.pop()} = ${format(total)}`);
+      lines.push(added(sums, total));
     }
     if (K[channel][0].length === 1 && K[channel][0][0].length === 1) {
       lines.push(
@@ -228,24 +258,26 @@ function size([first]) {
  * @param {number} h
  * @param {number} w
  * @param {number} more What is added to the new cells of all channels.
+ * @param {(c: number) => Resizer} resizer That of a channel.
  * @returns {Planes}
  */
-function sized(channels, h, w, more = 0) {
-  return channels.map((old, c) =>
-    resized(old, h, w).map((row, i) => row.map((value, j) => old[i]?.[j] ?? value + c + more))
-  );
+function sized(channels, h, w, more = 0, resizer = (/** @type {number} */ _) => new Resizer()) {
+  return channels.map((old, c) => resizer(c).resized(old, h, w, c + more));
 }
 
 /**
- * As many as asked for: the first of them, or after the last the same plus one.
+ * As many as asked for: the first of them, and after the last those that there were before, or the
+ * last plus one.
  * @template T
  * @param {T[]} values
  * @param {number} n
+ * @param {T[]} before Gets what is left out.
  * @returns {T[]}
  */
-function continued(values, n) {
+function continued(values, n, before = []) {
+  for (const [at, value] of values.entries()) before[at] = value;
   const all = values.slice(0, n);
-  while (all.length < n) all.push(plusOne(all[all.length - 1]));
+  while (all.length < n) all.push(before[all.length] ?? plusOne(all[all.length - 1]));
   return all;
 }
 

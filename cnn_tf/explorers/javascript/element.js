@@ -6,6 +6,7 @@
  * are off and in print. With the attribute `linked` it keeps its state in the address of the page.
  */
 
+import { Entry, spelled } from "./numbers.js";
 import { sheet } from "./style.js";
 
 /**
@@ -28,11 +29,11 @@ import { sheet } from "./style.js";
 export function number(least = -Infinity, most = Infinity, { integer = false } = {}) {
   return {
     read(text) {
-      const value = Number(text.trim().replaceAll("−", "-").replace(",", "."));
-      if (text.trim() === "" || !Number.isFinite(value)) return undefined;
+      const value = spelled(text);
+      if (!Number.isFinite(value)) return undefined;
       return Math.min(most, Math.max(least, integer ? Math.round(value) : value));
     },
-    write: (value) => String(+Number(value).toPrecision(6)),
+    write: (value) => String(+Number(value).toPrecision(12)),
   };
 }
 
@@ -91,25 +92,6 @@ export function matrixOf(most) {
   return list(list(number(-1e6, 1e6), ",", 1, most), ";", 1, most);
 }
 
-/**
- * A number for a reader: an integer, or four digits; and a minus sign that is one.
- * @param {number} value
- */
-export function format(value) {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "none" : value < 0 ? "−∞" : "∞";
-  const exact = Number.isSafeInteger(value);
-  const text = String(exact ? value : +value.toPrecision(4));
-  return text.replace("e+", "e").replaceAll("-", "−");
-}
-
-/**
- * A factor in a sum: a negative one in brackets.
- * @param {number} value
- */
-export function factor(value) {
-  return value < 0 ? `(${format(value)})` : format(value);
-}
-
 // --- Building ------------------------------------------------------------------------------------
 
 /**
@@ -143,6 +125,35 @@ export function row(...parts) {
   return make("div", { class: "row" }, ...parts);
 }
 
+/**
+ * What is given beside the result, one below the other where there is no room.
+ * @param {...Node} parts
+ * @returns {HTMLElement}
+ */
+export function beside(...parts) {
+  return make("div", { class: "row beside" }, ...parts);
+}
+
+/**
+ * A part with the sign before it, which a line break does not separate.
+ * @param {Node | string} sign
+ * @param {...Node} parts
+ * @returns {HTMLElement}
+ */
+export function term(sign, ...parts) {
+  const before = typeof sign === "string" ? make("span", { class: "sign" }, sign) : sign;
+  return make("div", { class: "term" }, before, ...parts);
+}
+
+/**
+ * What the controls change: where there is little room, it stays in view while they are used.
+ * @param {...Node} parts
+ * @returns {HTMLElement}
+ */
+export function result(...parts) {
+  return make("div", { class: "result" }, ...parts);
+}
+
 /** @type {{[key: string]: [number, number]}} */
 const ARROWS = {
   ArrowUp: [-1, 0],
@@ -169,6 +180,14 @@ export function say(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
+/**
+ * Whether a click is one to be handled here: not one that opens a link elsewhere.
+ * @param {MouseEvent} event
+ */
+function plain({ button, altKey, ctrlKey, metaKey, shiftKey }) {
+  return button === 0 && !altKey && !ctrlKey && !metaKey && !shiftKey;
+}
+
 /** Whether the reader has asked for less motion. */
 export function calm() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -190,8 +209,11 @@ export class Explorer extends HTMLElement {
    */
   static defaults = {};
 
-  /** @type {State} */
+  /** What is shown: what was asked for, as far as it fits. @type {State} */
   state = {};
+
+  /** What was asked for. It stays when it does not fit, so that it can come back. @type {State} */
+  #asked = {};
 
   /** @type {State} */
   #start = {};
@@ -200,6 +222,8 @@ export class Explorer extends HTMLElement {
   #controls = [];
 
   #timer = 0;
+
+  #alert = make("p", { class: "note", role: "alert" });
 
   /** What cannot be a setting, such as pictures and weights. @type {any} */
   data = undefined;
@@ -211,25 +235,35 @@ export class Explorer extends HTMLElement {
   connectedCallback() {
     // Out of sight there is nothing to explore, and no weights need to be fetched.
     if (!this.shadowRoot) this.#observer.observe(this);
+    if (!this.hasAttribute("linked")) return;
+    document.addEventListener("click", this.#follow);
+    addEventListener("popstate", this.#return);
   }
 
   disconnectedCallback() {
     this.#observer.disconnect();
+    document.removeEventListener("click", this.#follow);
+    removeEventListener("popstate", this.#return);
     this.stop();
   }
 
-  async #wake() {
+  /** @type {Promise<void> | undefined} */
+  #awake = undefined;
+
+  #wake() {
+    return this.#awake ??= this.#begin();
+  }
+
+  async #begin() {
     this.#observer.disconnect();
     // What is typed here is for the explorer: the arrow keys, say, must not turn the page.
     this.addEventListener("keydown", (event) => event.stopPropagation());
     this.data ??= await this.#read();
-    if (this.shadowRoot) return;
     const settings = JSON.parse(this.getAttribute("settings") ?? "{}");
     this.#start = { .../** @type {typeof Explorer} */ (this.constructor).defaults, ...settings };
-    this.state = { ...this.#start, ...this.#fromAddress() };
-    this.settle(this.state);
+    this.#ask({ ...this.#start, ...this.#fromAddress() });
     const body = make("div", { class: "explorer" }, ...this.build());
-    body.append(this.#foot());
+    body.append(this.#alert, this.#foot());
     this.draw();
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
@@ -274,50 +308,163 @@ export class Explorer extends HTMLElement {
    * @param {State} changes
    */
   change(changes) {
-    Object.assign(this.state, changes);
-    this.settle(this.state);
+    say(this.#alert, ""); // what went wrong before is over
+    this.#ask({ ...this.#asked, ...changes });
     this.draw();
     this.#refresh();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#toAddress(), 200); // browsers refuse too many a second
   }
 
+  /** Take the state from a link in the text, in place of loading the page again. */
+  #follow = async (/** @type {MouseEvent} */ event) => {
+    const link = /** @type {Element} */ (event.target).closest("a[href]");
+    if (!(link instanceof HTMLAnchorElement) || !plain(event)) return;
+    const { hash, pathname, search } = link;
+    if (hash !== `#${this.id}` || pathname !== location.pathname || !search) return;
+    event.preventDefault();
+    await this.#wake();
+    this.stop();
+    this.#toAddress(); // of the state to which the reader can go back
+    history.pushState(null, "", location.href);
+    this.change({ ...this.#start, ...this.#fromAddress(search) });
+    this.#toAddress();
+    const { top, bottom } = this.getBoundingClientRect();
+    if (top < 0 || bottom > innerHeight) {
+      this.scrollIntoView({ behavior: calm() ? "auto" : "smooth" });
+    }
+  };
+
+  /** Take the state from the address to which the reader has gone back. */
+  #return = () => {
+    if (!this.shadowRoot) return;
+    clearTimeout(this.#timer); // the address is not that of the state that is shown
+    this.stop();
+    const { kinds } = /** @type {typeof Explorer} */ (this.constructor);
+    const asked = { ...this.#start, ...this.#fromAddress() };
+    const written = (/** @type {State} */ state) =>
+      Object.entries(kinds).map(([key, kind]) => kind.write(state[key])).join(" ");
+    if (written(asked) !== written(this.state)) this.change(asked);
+  };
+
+  /** @param {State} asked */
+  #ask(asked) {
+    this.#asked = asked;
+    this.state = { ...asked };
+    this.settle(this.state);
+  }
+
+  /**
+   * Do what can go wrong, and tell the reader if it does.
+   * @param {() => void | Promise<void>} action
+   */
+  async attempt(action) {
+    say(this.#alert, "");
+    try {
+      await action();
+    } catch (error) {
+      say(this.#alert, error instanceof Error ? error.message : String(error));
+    }
+  }
+
   /** Go back to the state at the start. */
   reset() {
     this.stop();
     this.change({ ...this.#start });
+    const refused = this.shadowRoot?.querySelectorAll("[aria-invalid]") ?? [];
+    for (const input of refused) input.dispatchEvent(new CustomEvent("forget"));
   }
 
   /**
-   * A number that the reader sets: a field, or with `slide` a slider.
+   * A number that the reader sets: a field between two buttons that take one away and add one.
    * @param {string} label
-   * @param {{least: number, most: number, step?: number, slide?: boolean, get: () => number,
-   *   set: (value: number) => void, show?: (value: number) => string, hidden?: boolean}} options
+   * @param {{least: number, most: number | (() => number), get: () => number,
+   *   set: (value: number) => void, hidden?: boolean}} options Whole numbers, from the least to the
+   *   most, which may depend on the state. A hidden label is heard and not seen.
    */
-  numberControl(label, { least, most, step = 1, slide = false, get, set, show, hidden = false }) {
-    const shown = show && make("span", { "aria-hidden": "true" });
+  numberControl(label, { least, most, get, set, hidden = false }) {
+    const id = `number-${this.#controls.length}`;
+    const largest = () => typeof most === "function" ? most() : most;
     const input = make("input", {
-      type: slide ? "range" : "number",
+      id,
+      type: "text",
+      inputmode: "numeric",
+      autocomplete: "off",
+      role: "spinbutton",
+      "aria-valuemin": least,
+      "aria-describedby": `${id}-refused`,
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        const by = arrow(event)?.[0];
+        if (!by) return;
+        event.preventDefault();
+        step(-by);
+      },
+    });
+    const refused = make("span", { id: `${id}-refused`, class: "refused", role: "alert" });
+    // What holds when the reader begins to type, and after what was typed since.
+    let [before, own] = [this.#asked, this.#asked];
+    const entry = new Entry(input, {
+      limits: () => ({ least, most: largest(), integer: true }),
+      get,
+      set: (value) => {
+        if (this.#asked !== own) before = this.#asked; // something else has changed since
+        this.#ask(before);
+        set(value);
+        own = this.#asked;
+      },
+      begin: () => [before, own] = [this.#asked, this.#asked],
+      undo: () => {
+        if (this.#asked !== own) return;
+        this.change(before);
+        own = this.#asked;
+      },
+      tell: (reason) => say(refused, reason),
+    });
+    const step = (/** @type {number} */ by) => {
+      const value = Math.min(Math.max(get() + by, least), largest());
+      if (value !== get()) set(value);
+    };
+    const [less, more] = [["−", "one less", -1], ["+", "one more", 1]].map(([sign, words, by]) =>
+      make("button", {
+        type: "button",
+        tabindex: -1, // the arrow keys do the same
+        "aria-label": `${label}: ${words}`,
+        onpointerdown: (/** @type {Event} */ event) => event.preventDefault(), // keeps the focus
+        onclick: () => step(Number(by)),
+      }, String(sign))
+    );
+    this.#controls.push(() => {
+      entry.show();
+      input.setAttribute("aria-valuenow", get());
+      input.setAttribute("aria-valuemax", largest());
+      less.disabled = get() <= least;
+      more.disabled = get() >= largest();
+    });
+    const words = make("label", { for: id, ...(hidden ? { class: "hidden" } : {}) }, label);
+    const stepper = make("span", { class: "stepper" }, less, input, more);
+    return make("span", { class: "number" }, words, stepper, refused);
+  }
+
+  /**
+   * A slider.
+   * @param {string} label
+   * @param {{least: number, most: number, get: () => number, set: (value: number) => void,
+   *   show: (value: number) => string}} options `show` says in words what is set.
+   */
+  sliderControl(label, { least, most, get, set, show }) {
+    const shown = make("span", { "aria-hidden": "true" });
+    const input = make("input", {
+      type: "range",
       min: least,
       max: most,
-      step,
-      oninput: () => {
-        if (input.value !== "" && input.validity.valid) set(input.valueAsNumber);
-      },
-      onblur: () => input.value = String(get()),
+      oninput: () => set(input.valueAsNumber),
     });
     this.#controls.push(() => {
-      // While the reader types, what is no number yet stays.
-      const typed = this.shadowRoot?.activeElement === input &&
-        (input.value === "" || !input.validity.valid);
-      if (!typed && input.valueAsNumber !== get()) input.value = String(get());
-      if (show) {
-        shown.textContent = show(get());
-        input.setAttribute("aria-valuetext", show(get()));
-      }
+      input.value = String(get());
+      shown.textContent = show(get());
+      input.setAttribute("aria-valuetext", show(get()));
     });
-    const words = make("span", hidden ? { class: "hidden" } : {}, label);
-    return make("label", {}, words, input, ...(show ? [shown] : []));
+    return make("label", {}, make("span", {}, label), input, shown);
   }
 
   /**
@@ -416,26 +563,53 @@ export class Explorer extends HTMLElement {
   #foot() {
     const foot = row(this.button("Reset", () => this.reset()));
     if (this.hasAttribute("linked")) {
-      const link = make("a", { class: "link" }, "Link to this state");
-      this.#controls.push(() => link.href = this.#address());
-      foot.append(link);
+      const copied = make("span", { "aria-live": "polite" });
+      const link = make("a", {
+        class: "link",
+        onclick: (/** @type {MouseEvent} */ event) => {
+          if (!plain(event)) return;
+          event.preventDefault();
+          this.#copy().then((words) => say(copied, words));
+        },
+      }, "Link to this state");
+      this.#controls.push(() => {
+        link.href = this.#address();
+        say(copied, "");
+      });
+      foot.append(link, copied);
     }
     return foot;
   }
 
+  /** Copy the address of this state. */
+  async #copy() {
+    history.replaceState(history.state, "", this.#address());
+    try {
+      await navigator.clipboard.writeText(location.href);
+      return "Copied.";
+    } catch { // without leave, or without https
+      return "It is in the address bar: copy it from there.";
+    }
+  }
+
   #refresh() {
     for (const control of this.#controls) control();
+    // On a phone what the controls change stays in view above them, if it leaves them room.
+    const shown = this.shadowRoot?.querySelector(".result");
+    if (!(shown instanceof HTMLElement)) return;
+    const narrow = this.clientWidth < 480;
+    shown.classList.toggle("stays", narrow && shown.offsetHeight < innerHeight / 2);
   }
 
   #name() {
     return this.localName.replace("cnn-", "");
   }
 
-  #fromAddress() {
+  #fromAddress(query = location.search) {
     /** @type {State} */
     const found = {};
     if (!this.hasAttribute("linked")) return found;
-    const asked = new URLSearchParams(location.search);
+    const asked = new URLSearchParams(query);
     const { kinds } = /** @type {typeof Explorer} */ (this.constructor);
     for (const [key, kind] of Object.entries(kinds)) {
       const text = asked.get(`${this.#name()}.${key}`);

@@ -1,9 +1,10 @@
 /** Kernels on a picture: the page's, one of the reader's own, or what the reader's camera sees. */
 
 import { clamp, correlate, matrix, pad, replicate, rows, tensor } from "./arithmetic.js";
-import { arrow, define, Explorer, factor, format, make, matrixOf, row, say } from "./element.js";
+import { arrow, define, Explorer, make, matrixOf, result, row, say, term } from "./element.js";
 import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
+import { format, rounded, sum } from "./numbers.js";
 import { Camera, canvas, frame, fromFile, largest, overlay, paint, unpack } from "./picture.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
@@ -93,17 +94,24 @@ export class Kernels extends Explorer {
     },
   });
 
+  /** The magnifier: the pixels on which the kernel lies. */
+  #under = new Matrix("Pixels under K", "x", { least: 3 });
+
+  #total = new Matrix("Sum", "y", { least: 3 });
+
+  /** A kernel of the reader's own of 5 x 5, whose border a smaller one has not. */
+  #large = LARGE.mean.map((weights) => weights.map(() => 0));
+
   #scale = make("div", { class: "small" });
 
   #sum = make("p", { class: "note", role: "status" });
-
-  #error = make("p", { class: "note", role: "alert" });
 
   #watch = this.button("Use the camera", () => this.#toggle());
 
   #back = this.button("Back to the first picture", () => {
     this.stop();
     this.#show(this.#first(), false);
+    this.change({});
     this.#file.querySelector("input")?.focus(); // this button is gone
   });
 
@@ -111,7 +119,6 @@ export class Kernels extends Explorer {
 
   build() {
     this.#picture = this.#first();
-    this.#kernel.element.classList.add("wide");
     // Screen readers keep the arrow keys to themselves, apart from here.
     this.#input.setAttribute("role", "application");
     this.#input.tabIndex = 0;
@@ -137,13 +144,20 @@ export class Kernels extends Explorer {
       make("figure", { class: "x" }, caption("Picture"), this.#overInput.element, black),
       make("figure", { class: "y" }, caption("Response"), this.#overOutput.element, this.#scale),
     );
+    pictures.classList.add("pictures");
     pictures.addEventListener("dragover", (event) => event.preventDefault());
     pictures.addEventListener("drop", (event) => {
       event.preventDefault();
       this.#open(event.dataTransfer?.files[0]);
     });
+    const star = make("span", { class: "sign", role: "img", "aria-label": "times" }, "·");
     return [
-      pictures,
+      result(pictures),
+      row(
+        this.#under.element,
+        term(star, this.#kernel.element),
+        term("→", this.#total.element),
+      ),
       this.#sum,
       row(
         choice,
@@ -152,8 +166,7 @@ export class Kernels extends Explorer {
           get: () => String(this.state.kernel.length),
           set: (size) => {
             const [name, n] = [named(this.state.kernel), Number(size)];
-            const own = name === "own" ? this.state.kernel : undefined;
-            this.change({ kernel: own ? resized(own, n) : preset(name, n) });
+            this.change({ kernel: name === "own" ? this.#resized(n) : preset(name, n) });
           },
         }),
         this.checkControl("signed colours", {
@@ -164,15 +177,24 @@ export class Kernels extends Explorer {
           },
         }),
       ),
-      this.#kernel.element,
       row(
         this.#file,
         this.#watch,
         this.#back,
       ),
-      this.#error,
       make("p", { class: "note small" }, "Your picture stays on this machine."),
     ];
+  }
+
+  /**
+   * The reader's own kernel with 3 or 5 rows and columns.
+   * @param {number} n
+   */
+  #resized(n) {
+    const { kernel } = this.state;
+    if (kernel.length === 5) this.#large = kernel;
+    if (n === 3) return resized(kernel, 3);
+    return this.#large.map((weights, i) => weights.map((k, j) => kernel[i - 1]?.[j - 1] ?? k));
   }
 
   /** The picture that the page gives. */
@@ -193,7 +215,6 @@ export class Kernels extends Explorer {
   #show(picture, own) {
     this.#picture = picture;
     this.#own = own;
-    this.#error.textContent = "";
     this.draw();
   }
 
@@ -202,26 +223,19 @@ export class Kernels extends Explorer {
   /** @param {File | undefined} file */
   async #open(file) {
     this.stop();
-    try {
+    await this.attempt(async () => {
       if (!file) throw new TypeError("That is no file: choose a picture, PNG or JPEG.");
       this.#show(await fromFile(file, SIDE), true);
-    } catch (error) {
-      this.#error.textContent = /** @type {Error} */ (error).message;
-    }
+    });
   }
 
   async #toggle() {
     if (this.#asking) return;
     if (this.#camera.running) return this.stop();
-    this.#error.textContent = "";
     this.#asking = true;
     this.#label();
     document.addEventListener("visibilitychange", this.#leave);
-    try {
-      await this.#camera.start();
-    } catch (error) {
-      this.#error.textContent = /** @type {Error} */ (error).message;
-    }
+    await this.attempt(() => this.#camera.start());
     this.#asking = false;
     this.#look();
   }
@@ -250,7 +264,6 @@ export class Kernels extends Explorer {
     this.#pointed = undefined;
     this.#picture = this.#first();
     this.#own = false;
-    this.#error.textContent = "";
     super.reset();
   }
 
@@ -284,32 +297,34 @@ export class Kernels extends Explorer {
     const drawings = [this.#overInput.drawing, this.#overOutput.drawing];
     const [h, w] = this.#picture.shape;
     for (const drawing of drawings) drawing.setAttribute("viewBox", `0 0 ${w} ${h}`);
-    if (!this.#pointed) {
-      for (const drawing of drawings) drawing.replaceChildren();
-      say(this.#sum, "Point at the picture to see the sum at a pixel.");
-      return;
-    }
     const { kernel } = this.state;
     // The next picture may be smaller.
-    const [i, j] = [clamp(this.#pointed[0], h), clamp(this.#pointed[1], w)];
-    this.#pointed = [i, j];
+    const [row, column] = this.#pointed ?? this.#middle();
+    const [i, j] = [clamp(row, h), clamp(column, w)];
+    if (this.#pointed) this.#pointed = [i, j];
     const before = (kernel.length - 1) / 2;
     drawings[0].replaceChildren(frame(j - before, i - before, kernel.length, kernel.length));
     drawings[1].replaceChildren(frame(j, i, 1, 1));
     /** @type {(u: number, v: number) => number} The border is repeated. */
-    const pixel = (u, v) => this.#picture.data[clamp(u, h) * w + clamp(v, w)];
-    const terms = kernel.flatMap((/** @type {number[]} */ weights, /** @type {number} */ u) =>
-      weights.flatMap((k, v) =>
-        k === 0 ? [] : `${format(pixel(i + u - before, j + v - before))}·${factor(k)}`
-      )
+    const pixel = (u, v) =>
+      this.#picture.data[clamp(i + u - before, h) * w + clamp(j + v - before, w)];
+    const response = this.#response.data[i * w + j];
+    this.#under.show(
+      kernel.map((/** @type {number[]} */ weights, /** @type {number} */ u) =>
+        weights.map((_, v) => short(pixel(u, v)))
+      ),
     );
-    const sum = format(this.#response.data[i * w + j]);
+    this.#total.show([[short(response)]], { lit: () => 1 });
+    const products = kernel.flatMap((/** @type {number[]} */ weights, /** @type {number} */ u) =>
+      weights.flatMap((k, v) => k === 0 ? [] : [[pixel(u, v), k]])
+    );
+    const place = `Row ${i + 1}, column ${j + 1}: `;
     say(
       this.#sum,
-      `Row ${i + 1}, column ${j + 1}: ` +
-        (terms.length > 0 && terms.length <= TERMS
-          ? `${terms.join(" + ")} = ${sum}`
-          : `the sum of ${terms.length} products is ${sum}`),
+      place +
+        (products.length > 0 && products.length <= TERMS
+          ? sum(products, response, short)
+          : `the sum of ${products.length} products is ${format(response)}`),
     );
   }
 
@@ -335,6 +350,14 @@ export class Kernels extends Explorer {
     this.#label();
     this.#mark();
   }
+}
+
+/**
+ * The numbers of a picture, for a reader.
+ * @param {number} value
+ */
+function short(value) {
+  return rounded(value, 3);
 }
 
 /** @param {string} name */

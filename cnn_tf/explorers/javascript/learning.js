@@ -1,9 +1,10 @@
 /** Gradient descent: a layer finds the kernel that makes the wanted output, step by step. */
 
 import { corr2d, squaredError } from "./arithmetic.js";
-import { calm, define, Explorer, format, make, matrixOf, number, row, say } from "./element.js";
+import { calm, define, Explorer, make, matrixOf, number, row, say } from "./element.js";
 import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
+import { format } from "./numbers.js";
 
 /** @typedef {import("./element.js").State} State */
 /** @typedef {{kernel: number[][], loss: number, gradient: number[][], rate: number}} Moment
@@ -55,8 +56,20 @@ export class Learning extends Explorer {
   /** The learning rate above which the steps grow. */
   #limit = Infinity;
 
-  /** One more than the steps. @type {Moment[]} */
-  #run = [];
+  /** @type {Moment} */
+  #now = { kernel: [], loss: NaN, gradient: [], rate: NaN };
+
+  /** The moment before, from the first step on. @type {Moment | undefined} */
+  #before = undefined;
+
+  /** The logarithm of the loss, at the start and after each step. @type {number[]} */
+  #losses = [];
+
+  /** For each number of the kernel, what it was at the start and after each step. @type {number[][]} */
+  #lines = [];
+
+  /** The number of the kernel that the reader points at. @type {[number, number] | undefined} */
+  #pointed = undefined;
 
   #input = fine(
     new Matrix("X", "x", {
@@ -68,7 +81,14 @@ export class Learning extends Explorer {
 
   #wantedOutput = fine(new Matrix("Y, wanted", "y"));
 
-  #kernel = fine(new Matrix("Kernel now", "k"));
+  #kernel = fine(
+    new Matrix("Kernel now", "k", {
+      point: (place) => {
+        this.#pointed = place;
+        this.#drawNumbers();
+      },
+    }),
+  );
 
   #wantedKernel = fine(
     new Matrix("K, wanted", "k", {
@@ -78,9 +98,21 @@ export class Learning extends Explorer {
 
   #note = make("p", { class: "note", role: "status" });
 
-  #losses = make("svg", { class: "chart y", viewBox: "0 0 340 200", role: "img" });
+  /** The buttons that take steps. */
+  #forward = [
+    this.button("Step", () => this.#advance(1)),
+    this.playControl("Play", () => this.#advance(calm() ? STEPS : 1), 120),
+  ];
 
-  #numbers = make("svg", { class: "chart k", viewBox: "0 0 340 200", role: "img" });
+  #again = this.button("Start again", () => {
+    this.stop();
+    this.#begin(this.state);
+    this.draw();
+  });
+
+  #lossChart = make("svg", { class: "chart y", viewBox: "0 0 340 200", role: "img" });
+
+  #numberChart = make("svg", { class: "chart k", viewBox: "0 0 340 200", role: "img" });
 
   /** @param {State} state */
   settle(state) {
@@ -94,7 +126,7 @@ export class Learning extends Explorer {
       state.start = K.map((/** @type {number[]} */ values) => values.map(() => 0.2));
     }
     const given = [X, K, state.start];
-    if (given.every((values, n) => values === this.#given[n])) return;
+    if (JSON.stringify(given) === JSON.stringify(this.#given)) return;
     this.#given = given;
     this.#Y = corr2d(X, K);
     this.#limit = largestRate(X, K);
@@ -106,7 +138,21 @@ export class Learning extends Explorer {
    * @param {State} state
    */
   #begin({ X, start, learning_rate }) {
-    this.#run = [{ kernel: start, ...squaredError(X, start, this.#Y), rate: learning_rate }];
+    this.#before = undefined;
+    this.#losses = [];
+    this.#lines = start.flat().map(() => []);
+    this.#reach({ kernel: start, ...squaredError(X, start, this.#Y), rate: learning_rate });
+  }
+
+  /** @param {Moment} moment */
+  #reach(moment) {
+    this.#now = moment;
+    this.#losses.push(Math.log10(Math.max(moment.loss, 1e-16)));
+    for (const [n, k] of moment.kernel.flat().entries()) this.#lines[n].push(k);
+  }
+
+  get #steps() {
+    return this.#losses.length - 1;
   }
 
   reset() {
@@ -121,14 +167,18 @@ export class Learning extends Explorer {
         const text = kernelKind.write(this.state.K);
         return text in KERNELS ? text : "own";
       },
-      set: (text) => this.change({ K: kernelKind.read(text) }),
+      set: (text) => {
+        this.change({ K: kernelKind.read(text) });
+        // For another kernel the rate may be too large: then it becomes one that suits.
+        const { learning_rate } = this.state;
+        if (learning_rate > this.#limit) this.change({ learning_rate: suited(this.#limit) });
+      },
     });
     // It is chosen by writing numbers into the table.
     kernels.querySelector("[value=own]")?.toggleAttribute("disabled", true);
-    const rate = this.numberControl("learning rate", {
+    const rate = this.sliderControl("learning rate", {
       least: 0,
       most: RATES.length - 1,
-      slide: true,
       get: () => nearest(this.state.learning_rate),
       set: (n) => this.change({ learning_rate: RATES[n] }),
       show: () => {
@@ -141,13 +191,8 @@ export class Learning extends Explorer {
       row(this.#kernel.element, this.#wantedKernel.element, kernels),
       row(rate),
       row(
-        this.button("Step", () => this.#advance(1)),
-        this.playControl("Play", () => this.#advance(calm() ? STEPS : 1), 120),
-        this.button("Start again", () => {
-          this.stop();
-          this.#begin(this.state);
-          this.draw();
-        }),
+        ...this.#forward,
+        this.#again,
         this.button("Another start", () => {
           const start = this.state.K.map((/** @type {number[]} */ values) =>
             values.map(() => Math.round(200 * Math.random() - 100) / 100)
@@ -156,7 +201,7 @@ export class Learning extends Explorer {
         }),
       ),
       this.#note, // below the buttons, which stay where they are when it becomes longer
-      row(this.#losses, this.#numbers),
+      row(this.#lossChart, this.#numberChart),
     ];
   }
 
@@ -169,33 +214,38 @@ export class Learning extends Explorer {
     const { X, learning_rate: rate } = this.state;
     let more = !this.#diverged();
     for (let n = 0; n < steps && more; n++) {
-      const { kernel: old, gradient } = this.#run[this.#run.length - 1];
+      const { kernel: old, gradient } = this.#before = this.#now;
       const kernel = old.map((values, a) => values.map((k, b) => k - rate * gradient[a][b]));
       const { loss, gradient: next } = squaredError(X, kernel, this.#Y);
-      this.#run.push({ kernel, loss, gradient: next, rate });
+      this.#reach({ kernel, loss, gradient: next, rate });
       // Who plays after the end gets as many steps again.
-      more = !this.#diverged() && loss >= FOUND && (this.#run.length - 1) % STEPS !== 0;
+      more = !this.#diverged() && loss >= FOUND && this.#steps % STEPS !== 0;
     }
     if (!more) this.stop(); // before the note changes, so that the end is read aloud
+    const { activeElement } = /** @type {ShadowRoot} */ (this.shadowRoot);
     this.draw();
+    // The focus must not vanish with a button that can do no more.
+    const used = this.#forward.find((button) => button === activeElement);
+    if (used?.disabled) this.#again.focus();
     return more;
   }
 
   /** Whether the last step made the loss larger, and the next one would be as long or longer. */
   #grows() {
-    if (this.#run.length === 1) return false;
-    const [before, now] = this.#run.slice(-2);
-    const larger = !(now.loss <= before.loss) && !(now.loss < FOUND); // so is NaN
-    return larger && this.state.learning_rate >= now.rate;
+    if (!this.#before) return false;
+    const { loss, rate } = this.#now;
+    const larger = !(loss <= this.#before.loss) && !(loss < FOUND); // so is NaN
+    return larger && this.state.learning_rate >= rate;
   }
 
   #diverged() {
-    return this.#grows() && !(this.#run[this.#run.length - 1].loss <= DIVERGED);
+    return this.#grows() && !(this.#now.loss <= DIVERGED);
   }
 
   draw() {
     const { X, K } = this.state;
-    const { kernel } = this.#run[this.#run.length - 1];
+    const { kernel } = this.#now;
+    for (const button of this.#forward) button.disabled = this.#diverged();
     this.#input.show(X, { lit: shade(X, X) });
     inUnits(this.#wantedOutput, "Y, wanted", this.#Y, shade(this.#Y, this.#Y));
     const output = corr2d(X, kernel);
@@ -209,9 +259,9 @@ export class Learning extends Explorer {
   }
 
   #words() {
-    const { kernel, loss } = this.#run[this.#run.length - 1];
+    const { kernel, loss } = this.#now;
     const numbers = kernel.flat().map((k) => any(Math.round(1000 * k) / 1000)).join(", ");
-    const now = `Step ${this.#run.length - 1}: loss ${any(loss)}, kernel ${numbers}`;
+    const now = `Step ${this.#steps}: loss ${any(loss)}, kernel ${numbers}`;
     if (this.#diverged()) {
       return `${now}. It has diverged: start again with a smaller learning rate.`;
     }
@@ -224,10 +274,9 @@ export class Learning extends Explorer {
   }
 
   #drawLosses() {
-    const losses = this.#run.map(({ loss }) => loss);
-    const values = losses.map((loss) => Math.log10(Math.max(loss, 1e-16)));
-    const low = Math.min(Math.floor(Math.min(...values)), Math.log10(FOUND));
-    const high = Math.max(Math.ceil(Math.max(...values)), 1);
+    const [least, most] = extremes([this.#losses]);
+    const low = Math.min(Math.floor(least), Math.log10(FOUND));
+    const high = Math.max(Math.ceil(most), 1);
     const between = Math.ceil((high - low) / 5);
     /** @type {[number, string][]} */
     const ticks = [];
@@ -235,23 +284,41 @@ export class Learning extends Explorer {
       const text = power < -3 || power > 4 ? `1e${format(power)}` : format(10 ** power);
       ticks.push([power, text]);
     }
-    plot(this.#losses, "loss", [values], { low, high, ticks });
-    this.#losses.setAttribute("aria-label", `The loss ${way(losses)}.`);
+    plot(this.#lossChart, "loss", [{ values: this.#losses }], { low, high, ticks });
+    const losses = [this.#losses[0], this.#losses[this.#steps]].map((power) => 10 ** power);
+    this.#lossChart.setAttribute("aria-label", `The loss ${way(losses, this.#steps)}.`);
   }
 
   #drawNumbers() {
     const wanted = this.state.K.flat();
-    const lines = this.#run[0].kernel.flat()
-      .map((_, n) => this.#run.map(({ kernel }) => kernel.flat()[n]));
     const columns = this.state.K[0].length;
-    const names = lines.map((_, n) => `K${index(Math.floor(n / columns))}${index(n % columns)}`);
-    plot(this.#numbers, "numbers of the kernel", lines, linear([...wanted, ...lines.flat()]), {
-      names,
-      wanted,
+    const lines = this.#lines.map((values, n) => {
+      const place = [Math.floor(n / columns), n % columns];
+      // A row has a colour, a column has its dashes.
+      return {
+        values,
+        name: `K${index(place[0])}${index(place[1])}`,
+        kind: ["k", "x", "y"][place[0]],
+        dashes: DASHES[place[1]],
+        pointed: String(place) === String(this.#pointed),
+      };
     });
-    const words = lines.map((line, n) => `${names[n]} ${way(line)}, wanted ${format(wanted[n])}`);
-    this.#numbers.setAttribute("aria-label", `The numbers of the kernel: ${words.join("; ")}.`);
+    const [least, most] = extremes([wanted, ...this.#lines]);
+    plot(this.#numberChart, "numbers of the kernel", lines, linear(least, most), wanted);
+    const words = lines.map(({ name, values }, n) =>
+      `${name} ${way([values[0], values[this.#steps]], this.#steps)}, wanted ${format(wanted[n])}`
+    );
+    this.#numberChart.setAttribute("aria-label", `The numbers of the kernel: ${words.join("; ")}.`);
   }
+}
+
+/**
+ * The learning rate of the slider that is about half of the largest one that converges: near it the
+ * loss falls fastest.
+ * @param {number} limit
+ */
+function suited(limit) {
+  return RATES.findLast((rate) => rate <= 0.6 * limit) ?? RATES[0];
 }
 
 /**
@@ -333,11 +400,14 @@ function any(value) {
   return value.toExponential(2).replace(/\.?0*e\+/, "e").replace("-", "−");
 }
 
-/** @param {number[]} values */
-function way(values) {
-  const [first, last] = [values[0], values[values.length - 1]];
-  if (values.length === 1) return `is ${any(first)}`;
-  return `goes from ${any(first)} to ${any(last)} in ${values.length - 1} steps`;
+/**
+ * @param {number[]} ends The first value and the last.
+ * @param {number} steps
+ */
+function way([first, last], steps) {
+  return steps === 0
+    ? `is ${any(first)}`
+    : `goes from ${any(first)} to ${any(last)} in ${steps} steps`;
 }
 
 /**
@@ -352,17 +422,59 @@ function index(digit) {
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 306, 24, 170];
 
-// Lines differ by more than their ends, also where colours do not help.
-const DASHES = ["", "7 3", "2 3", "9 3 2 3", "14 4", "1 2", "9 3 2 3 2 3", "5 6", "4 2"];
+const DASHES = ["none", "7 3", "2 3"];
+
+/** The most stretches into which a line is divided: there are no more pixels. */
+const STRETCHES = 200;
+
+/** @typedef {{values: number[], name?: string, kind?: string, dashes?: string, pointed?: boolean}} Line */
 
 /**
- * A scale for all of some values, with round numbers on it.
+ * The least and the largest of all values that are finite.
+ * @param {number[][]} lines
+ * @returns {[number, number]}
+ */
+function extremes(lines) {
+  let [least, most] = [Infinity, -Infinity];
+  for (const values of lines) {
+    for (const value of values) {
+      if (!Number.isFinite(value)) continue;
+      least = Math.min(least, value);
+      most = Math.max(most, value);
+    }
+  }
+  return [least, most];
+}
+
+/**
+ * The steps at which a line is drawn: all, if they are few, or else the least and the largest value
+ * of each stretch, and the last.
  * @param {number[]} values
+ * @returns {number[]}
+ */
+function drawn(values) {
+  const length = Math.ceil(values.length / STRETCHES);
+  if (length === 1) return Array.from(values.keys());
+  const steps = [];
+  for (let first = 0; first < values.length; first += length) {
+    let [low, high] = [first, first];
+    for (let n = first; n < Math.min(first + length, values.length); n++) {
+      if (values[n] < values[low]) low = n;
+      if (values[n] > values[high]) high = n;
+    }
+    steps.push(...new Set([Math.min(low, high), Math.max(low, high)]));
+  }
+  if (steps[steps.length - 1] < values.length - 1) steps.push(values.length - 1);
+  return steps;
+}
+
+/**
+ * A scale from below the least value to above the largest, with round numbers on it.
+ * @param {number} least
+ * @param {number} most
  * @returns {Scale}
  */
-function linear(values) {
-  const finite = values.filter(Number.isFinite);
-  const [least, most] = [Math.min(...finite), Math.max(...finite)];
+function linear(least, most) {
   const range = Math.max(most - least, 1e-3);
   const power = 10 ** Math.floor(Math.log10(range / 3));
   const step = power * ([1, 2, 5].find((factor) => factor * power >= range / 3.5) ?? 10);
@@ -381,12 +493,12 @@ function linear(values) {
  * Draw lines over the steps.
  * @param {SVGElement} svg
  * @param {string} title
- * @param {number[][]} lines
+ * @param {Line[]} lines
  * @param {Scale} scale
- * @param {{names?: string[], wanted?: number[]}} options
+ * @param {number[]} wanted Levels to be reached.
  */
-function plot(svg, title, lines, { low, high, ticks }, { names, wanted = [] } = {}) {
-  const now = lines[0].length - 1;
+function plot(svg, title, lines, { low, high, ticks }, wanted = []) {
+  const now = lines[0].values.length - 1;
   const end = [20, 50, 100].find((n) => n >= now) ?? Math.ceil(now / STEPS) * STEPS;
   const x = (/** @type {number} */ step) => +(LEFT + (RIGHT - LEFT) * step / end).toFixed(1);
   const y = (/** @type {number} */ value) =>
@@ -405,13 +517,19 @@ function plot(svg, title, lines, { low, high, ticks }, { names, wanted = [] } = 
     const at = y(value);
     parts.push(make("line", { class: "wanted", x1: LEFT, x2: RIGHT, y1: at, y2: at }));
   }
-  const ends = lines.map((values) => y(values[now]));
+  const ends = lines.map(({ values }) => y(values[now]));
   const labels = apart(ends, 12, BOTTOM);
-  lines.forEach((values, n) => {
-    const points = values.map((value, step) => `${x(step)},${y(value)}`).join(" ");
-    parts.push(make("polyline", { points, "stroke-dasharray": DASHES[n] || "none" }));
-    parts.push(make("circle", { cx: x(now), cy: ends[n], r: 2.5 }));
-    if (names) parts.push(make("text", { x: x(now) + 7, y: labels[n] + 4 }, names[n]));
+  lines.forEach(({ values, name, kind, dashes, pointed }, n) => {
+    const points = drawn(values).map((step) => `${x(step)},${y(values[step])}`).join(" ");
+    const line = make("polyline", { points, "stroke-dasharray": dashes ?? "none" });
+    const group = make("g", {}, line, make("circle", { cx: x(now), cy: ends[n], r: 2.5 }));
+    if (kind) group.classList.add(kind);
+    if (pointed) group.classList.add("pointed");
+    if (name) {
+      const at = { x1: x(now) + 3, y1: ends[n], x2: x(now) + 10, y2: labels[n] };
+      group.append(make("line", at), make("text", { x: x(now) + 12, y: labels[n] + 4 }, name));
+    }
+    parts.push(group);
   });
   svg.replaceChildren(...parts);
 }

@@ -1,62 +1,26 @@
-/** LeNet live: a picture to choose, to draw or to bring along, and all that the network makes of it. */
+/** LeNet live: a picture to choose, to draw or to bring along, and what the network makes of it. */
 
-import { activations, correlate, dense, pool2d, softmax, tensor } from "./arithmetic.js";
-import { arrow, define, Explorer, make, row, say } from "./element.js";
-import { canvas, fromFile, largest, paint, unpack } from "./picture.js";
+import { softmax, tensor } from "./arithmetic.js";
+import { arrow, define, Explorer, integer, list, make, row, say } from "./element.js";
+import {
+  areUnits,
+  drawnMap,
+  FeatureMaps,
+  fromDrawn,
+  kernels,
+  kernelSheet,
+  mark,
+  reach,
+  rove,
+} from "./feature-maps.js";
+import { checkFinite, forward, network, SIDE } from "./network.js";
+import { colours, exists, framed, inWords, Opened, resultOf, shapeOf, spotAt } from "./opened.js";
+import { canvas, fromFile, largest, overlay, paint, unpack } from "./picture.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
-/** @typedef {import("./picture.js").Packed} Packed */
-
-/**
- * One step of a network, as `cnn_tf.save_network` writes it.
- * @typedef {{kind: "conv" | "dense" | "pool" | "flatten" | keyof typeof activations, name: string,
- *   kernel: Tensor, bias: Tensor, strides: [number, number],
- *   padding: import("./arithmetic.js").Padding, pool_size: [number, number],
- *   mode: "max" | "avg"}} Step
- */
-
-const SIDE = 28;
-
-/**
- * The steps of a network, with their weights as tensors.
- * @param {{layers?: any[]}} file What `cnn_tf.save_network` has written.
- * @returns {Step[]}
- */
-export function network(file) {
-  const kinds = ["conv", "dense", "pool", "flatten", ...Object.keys(activations)];
-  const layers = file?.layers;
-  if (!Array.isArray(layers) || !layers.length || !layers.every((it) => kinds.includes(it?.kind))) {
-    throw new TypeError("This is no network: write one with cnn_tf.save_network(model, path).");
-  }
-  return layers.map((step) => ({
-    ...step,
-    ...(step.kernel && { kernel: unpack(step.kernel), bias: unpack(step.bias) }),
-  }));
-}
-
-/**
- * What each step makes of a picture; the last one holds the logits.
- * @param {Step[]} steps
- * @param {Tensor} picture (28, 28, 1)
- * @returns {Tensor[]}
- */
-export function forward(steps, picture) {
-  let X = picture;
-  return steps.map((step) => X = apply(step, X));
-}
-
-/**
- * @param {Step} step
- * @param {Tensor} X
- * @returns {Tensor}
- */
-function apply({ kind, kernel, bias, strides, padding, pool_size, mode }, X) {
-  if (kind === "conv") return correlate(X, kernel, { strides, padding, bias: bias.data });
-  if (kind === "pool") return pool2d(X, pool_size, mode, { strides, padding });
-  if (kind === "flatten") return tensor([X.data.length], X.data);
-  if (kind === "dense") return tensor([bias.data.length], dense(X.data, kernel, bias.data));
-  return tensor(X.shape, X.data.map(activations[kind]));
-}
+/** @typedef {import("./network.js").Layer} Layer */
+/** @typedef {import("./opened.js").Place} Place */
+/** @typedef {import("./opened.js").Scene} Scene */
 
 /**
  * Numbers from 0 to 1 that look random and are the same for the same seed.
@@ -74,10 +38,21 @@ function noise(seed, count) {
 }
 
 // A drawing in an address: 16 greys, one hexadecimal digit a pixel, runs of zeros as their length.
+// A drawing has no other greys, so that the one that comes back is the same.
+
+const GREYS = 15;
+
+/**
+ * The number of a grey.
+ * @param {number} x
+ */
+function level(x) {
+  return Math.round(GREYS * Math.min(1, Math.max(0, x)));
+}
 
 /** @param {Tensor} picture */
 function written({ data }) {
-  const digits = Array.from(data, (x) => Math.round(15 * Math.min(1, Math.max(0, x))).toString(16));
+  const digits = Array.from(data, (x) => level(x).toString(16));
   return digits.join("").replace(/0{3,}/g, (zeros) => `z${zeros.length}.`);
 }
 
@@ -92,12 +67,22 @@ function drawing(text) {
     (_, count) => "0".repeat(Number(count)),
   );
   if (!/^[0-9a-f]+$/.test(digits) || digits.length !== SIDE * SIDE) return undefined;
-  const data = Float64Array.from(digits, (digit) => parseInt(digit, 16) / 15);
+  const data = Float64Array.from(digits, (digit) => parseInt(digit, 16) / GREYS);
   return tensor([SIDE, SIDE, 1], data);
 }
 
+/** A layer, counted from 1 (the picture is 0), a channel, a row and a column. */
+const PLACE = list(integer(0, 1e5), ",", 4);
+
 export class LeNet extends Explorer {
   static kinds = {
+    open: {
+      /** @param {string} text */
+      read: (text) => PLACE.read(text),
+      /** @param {Place | undefined} place */
+      write: (place) => place ? PLACE.write(place) : "",
+    },
+    from: integer(0, 1e5),
     picture: {
       /** @param {string} text */
       read: (text) =>
@@ -107,7 +92,7 @@ export class LeNet extends Explorer {
     },
   };
 
-  static defaults = { picture: "test-0" };
+  static defaults = { picture: "test-0", open: undefined, from: 0 };
 
   /** @type {Tensor[]} */
   #tests = [];
@@ -115,14 +100,20 @@ export class LeNet extends Explorer {
   /** @type {string[]} */
   #names = [];
 
-  /** @type {Step[]} */
-  #steps = [];
+  /** @type {Layer[]} */
+  #layers = [];
+
+  /** The largest weight of each. @type {number[]} */
+  #limits = [];
 
   /** The picture that is looked at. */
   #picture = tensor([SIDE, SIDE, 1]);
 
   /** What `#picture` was made from. */
   #made = "";
+
+  /** What the network makes of the picture. @type {Scene | undefined} */
+  #scene = undefined;
 
   #choices = make(
     "fieldset",
@@ -132,26 +123,41 @@ export class LeNet extends Explorer {
 
   #pad = canvas("The picture. Draw with the pointer, or with the arrow keys and Space.", 224);
 
+  #over = overlay(this.#pad);
+
+  #framed = "";
+
   #cursor = make("span", { class: "cursor", hidden: true });
 
   /** Where the keyboard draws. */
   #at = [SIDE / 2, SIDE / 2];
 
+  /** Where the pointer has drawn last, in pixels. @type {number[] | undefined} */
+  #from = undefined;
+
   #maps = make("div", { class: "maps" });
+
+  /** The maps of each layer, apart from the last. @type {FeatureMaps[]} */
+  #sheets = [];
 
   #bars = make("tbody");
 
   #said = make("p", { class: "note", role: "status" });
 
-  #alert = make("p", { class: "note", role: "alert" });
-
   #source = make("span");
 
+  #opened = new Opened(
+    (place) => this.change({ open: place }),
+    (from) => this.change({ from }),
+    () => this.#close(),
+  );
+
   settle() {
+    if (!this.#layers.length) return;
     const test = /^test-(\d+)$/.exec(this.state.picture);
-    if (test && Number(test[1]) >= this.#tests.length && this.#tests.length) {
-      this.state.picture = "test-0";
-    }
+    if (test && Number(test[1]) >= this.#tests.length) this.state.picture = "test-0";
+    // What does not exist in this network is ignored.
+    if (this.state.open && !exists(this.#layers, this.state.open)) this.state.open = undefined;
   }
 
   build() {
@@ -160,14 +166,15 @@ export class LeNet extends Explorer {
     this.#tests = this.data.labels.map((/** @type {number} */ _, /** @type {number} */ i) =>
       tensor([SIDE, SIDE, 1], all.data.slice(i * SIDE * SIDE, (i + 1) * SIDE * SIDE))
     );
-    this.settle();
     this.#useFirst();
+    this.settle();
     this.#choices.append(...this.#tests.map((picture, i) => this.#choice(picture, i)));
     this.#listen();
+    rove(this.#bars);
     return [
       this.#choices,
       row(
-        make("div", { class: "pad" }, this.#pad, this.#cursor),
+        make("div", { class: "pad" }, this.#over.element, this.#cursor),
         make(
           "table",
           { class: "bars", "aria-label": "Probabilities of the classes" },
@@ -178,22 +185,27 @@ export class LeNet extends Explorer {
       row(
         this.button("Clear", () => this.#draw(tensor([SIDE, SIDE, 1]))),
         this.button("Noise", () => this.change({ picture: `noise-${this.#nextSeed()}` })),
-        this.fileControl("Your picture", "image/*", (file) => this.#try(() => this.#open(file))),
+        this.fileControl("Your picture", "image/*", (file) => this.attempt(() => this.#take(file))),
         this.button("Invert", () => {
           const data = this.#picture.data.map((x) => 1 - x);
           this.#draw(tensor([SIDE, SIDE, 1], data), this.state.picture === "own");
         }),
       ),
+      make(
+        "p",
+        { class: "note small" },
+        "Choose a pixel of any map, or a class, to see how its number is computed.",
+      ),
       this.#maps,
+      this.#opened.element,
       row(
         make("span", {}, "You look into ", this.#source, "."),
         this.fileControl(
           "Your network",
           ".json,application/json",
-          (file) => this.#try(() => this.#swap(file)),
+          (file) => this.attempt(() => this.#swap(file)),
         ),
       ),
-      this.#alert,
     ];
   }
 
@@ -219,70 +231,104 @@ export class LeNet extends Explorer {
   }
 
   reset() {
-    this.#alert.textContent = "";
     this.#useFirst();
     super.reset();
   }
 
   /** Take the network that came with the explorer. */
   #useFirst() {
-    this.#use(network(this.data.network));
+    this.#use(this.data.network);
     this.#source.textContent = this.hasAttribute("linked")
       ? "the network that was trained while this page was built"
       : "the network of this notebook";
   }
 
   /**
-   * Take this network, if it fits the pictures and the classes.
-   * @param {Step[]} steps
+   * Take the network of a file, if it can be computed; if not, the one before stays.
+   * @param {any} file
    */
-  #use(steps) {
-    const logits = forward(steps, this.#tests[0]).at(-1);
-    if (logits?.data.length !== this.#names.length) {
-      throw new RangeError(
-        `The explorer expects a network with ${this.#names.length} outputs for pictures of ` +
-          `${SIDE} × ${SIDE}. Received: one with ${logits?.data.length} outputs.`,
-      );
-    }
-    this.#steps = steps;
-    let block = 0;
-    const sheets = steps.flatMap(({ kind, mode, pool_size }, i) => {
-      if (kind === "conv") block++;
-      const words = kind === "pool"
-        ? `${mode === "max" ? "maximum" : "mean"} of ${pool_size.join(" × ")}`
-        : `convolution, then ${kind}`;
-      const shown = kind === "pool" || (kind in activations && this.#isMap(i));
-      return shown ? [sheet(i, `Block ${block}: ${words}`)] : [];
-    });
-    this.#maps.replaceChildren(...sheets);
-    this.#bars.replaceChildren(...this.#names.map((name) =>
-      make(
+  #use(file) {
+    const layers = network(file, this.#names.length);
+    checkFinite(layers, forward(layers, this.#tests[0]));
+    this.#layers = layers;
+    this.#scene = undefined;
+    this.#limits = layers.map(({ kernel }) => largest(kernel) || 1);
+    this.#sheets = [];
+    this.#maps.replaceChildren(...layers.flatMap((layer, i) => {
+      const pictures = layer.kind === "conv" ? this.#kernels(layer, i) : [];
+      const units = areUnits(layer.shape);
+      const parts = units && pictures.length ? [kernelSheet(pictures)] : [];
+      if (i < layers.length - 1) { // the numbers of the last stand beside the bars
+        const sheet = new FeatureMaps(
+          (map, pixel) => this.#enter(i + 1, map, pixel),
+          units ? [] : pictures,
+        );
+        this.#sheets.push(sheet);
+        parts.push(sheet.element);
+      }
+      const caption = make("figcaption", {}, inWords(layer));
+      return parts.length ? [make("figure", {}, caption, ...parts)] : [];
+    }));
+    const shape = shapeOf(layers, layers.length);
+    this.#bars.replaceChildren(...this.#names.map((name, k) => {
+      const open = () => {
+        this.change({ open: [layers.length, ...spotAt(shape, k)] });
+        this.#opened.focus();
+      };
+      const button = make("button", { type: "button", tabindex: -1 }, name);
+      return make(
         "tr",
-        {},
-        make("th", { scope: "row" }, name),
+        { onclick: open },
+        make("th", { scope: "row" }, button),
         make("td", { class: "bar" }, make("span")),
-        make("td"),
-      )
-    ));
+        make("td", { class: "percent" }),
+        make("td", { class: "marks" }),
+      );
+    }));
+    reach(this.#bars);
   }
 
-  /** @param {number} i Whether the result of this step has channels and a place. */
-  #isMap(i) {
-    return this.#steps.slice(0, i).every(({ kind }) => kind !== "flatten");
+  /**
+   * @param {Layer} layer
+   * @param {number} i
+   */
+  #kernels(layer, i) {
+    const [h, w] = layer.shape;
+    return kernels(layer, this.#limits[i], (channel, from) => {
+      const place = [i + 1, channel, Math.floor(h / 2), Math.floor(w / 2)];
+      const { open } = this.state;
+      const stays = open?.[0] === i + 1; // at this pixel, then
+      this.change({ open: stays ? [i + 1, channel, open[2], open[3]] : place, from });
+      this.#opened.focus();
+    });
   }
 
-  /** @param {() => Promise<void>} action */
-  async #try(action) {
-    this.#alert.textContent = "";
-    try {
-      await action();
-    } catch (error) {
-      this.#alert.textContent = error instanceof Error ? error.message : String(error);
-    }
+  /**
+   * Open a pixel of a map; by keyboard, the one with the largest number.
+   * @param {number} step
+   * @param {number} map
+   * @param {[number, number] | undefined} pixel
+   */
+  #enter(step, map, pixel) {
+    if (!this.#scene) return;
+    const result = resultOf(this.#scene, step);
+    const place = fromDrawn(result.shape, [map, ...pixel ?? brightest(drawnMap(result, map))]);
+    if (!place) return; // behind the last unit
+    this.change({ open: [step, ...place] });
+    this.#opened.focus();
+  }
+
+  /** Close what is open, and give the keys back to the maps. */
+  #close() {
+    const [step, map] = this.state.open ?? [0, 0];
+    this.change({ open: undefined });
+    if (step === this.#layers.length) this.#bars.querySelector("button[tabindex='0']")?.focus();
+    else if (step) this.#sheets[step - 1].focus(map);
+    else this.#pad.focus();
   }
 
   /** @param {File} file */
-  async #open(file) {
+  async #take(file) {
     this.#draw(await fromFile(file, SIDE), true);
   }
 
@@ -293,10 +339,10 @@ export class LeNet extends Explorer {
       content = JSON.parse(await file.text());
     } catch {
       throw new TypeError(
-        `“${file.name}” is no JSON file: write one with cnn_tf.save_network(model, path).`,
+        `“${file.name}” is no JSON file. Write one with cnn_tf.save_network(model, path).`,
       );
     }
-    this.#use(network(content));
+    this.#use(content);
     this.#source.textContent = `your network, “${file.name}”`;
     this.change({});
   }
@@ -312,43 +358,64 @@ export class LeNet extends Explorer {
    * @param {Tensor} picture
    * @param {boolean} own Whether it is the reader's own, which no address holds.
    */
-  #draw(picture, own = false) {
-    this.#picture = picture;
-    this.#made = own ? "own" : `drawn-${written(picture)}`;
+  #draw({ shape, data }, own = false) {
+    this.#picture = tensor(shape, own ? data : data.map((x) => level(x) / GREYS));
+    this.#made = own ? "own" : `drawn-${written(this.#picture)}`;
     this.change({ picture: this.#made });
   }
 
   /**
-   * Make a soft dot.
-   * @param {number[]} place
+   * Make soft dots.
+   * @param {number[][]} places
    */
-  #dot([i, j]) {
+  #dots(places) {
+    if (!places.length) return;
     const data = this.#picture.data.slice();
-    for (let u = Math.max(0, i - 1); u <= Math.min(SIDE - 1, i + 1); u++) {
-      for (let v = Math.max(0, j - 1); v <= Math.min(SIDE - 1, j + 1); v++) {
-        const soft = u === i && v === j ? 1 : u === i || v === j ? 0.6 : 0.3;
-        data[u * SIDE + v] = Math.max(data[u * SIDE + v], soft);
+    for (const [i, j] of places) {
+      for (let u = Math.max(0, i - 1); u <= Math.min(SIDE - 1, i + 1); u++) {
+        for (let v = Math.max(0, j - 1); v <= Math.min(SIDE - 1, j + 1); v++) {
+          const soft = u === i && v === j ? 15 : u === i || v === j ? 9 : 5;
+          data[u * SIDE + v] = Math.max(data[u * SIDE + v], soft / GREYS);
+        }
       }
     }
     this.#draw(tensor([SIDE, SIDE, 1], data), this.state.picture === "own");
+  }
+
+  /**
+   * Draw lines to where the pointer has been. What is beside the picture draws nothing.
+   * @param {PointerEvent[]} events
+   */
+  #stroke(events) {
+    const { left, top, width, height } = this.#pad.getBoundingClientRect();
+    const places = events.flatMap(({ clientX, clientY }) => {
+      const to = [SIDE * (clientY - top) / height, SIDE * (clientX - left) / width];
+      const from = this.#from ?? to;
+      this.#from = to;
+      const way = to.map((end, axis) => end - from[axis]);
+      const steps = Math.max(1, Math.ceil(2 * Math.hypot(...way))); // two for each pixel
+      return Array.from(
+        { length: steps },
+        (_, n) => from.map((begin, axis) => Math.floor(begin + way[axis] * (n + 1) / steps)),
+      );
+    });
+    this.#dots(places.filter((place) => place.every((at) => at >= 0 && at < SIDE)));
   }
 
   #listen() {
     const pad = this.#pad;
     pad.tabIndex = 0;
     pad.setAttribute("role", "application"); // or screen readers keep the arrow keys
-    const place = (/** @type {PointerEvent} */ { clientX, clientY }) => {
-      const { left, top, width, height } = pad.getBoundingClientRect();
-      const cell = (/** @type {number} */ part) =>
-        Math.min(SIDE - 1, Math.max(0, Math.floor(SIDE * part)));
-      return [cell((clientY - top) / height), cell((clientX - left) / width)];
-    };
     pad.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
       pad.setPointerCapture(event.pointerId);
-      this.#dot(place(event));
+      this.#from = undefined;
+      this.#stroke([event]);
     });
     pad.addEventListener("pointermove", (event) => {
-      if (pad.hasPointerCapture(event.pointerId)) this.#dot(place(event));
+      if (!pad.hasPointerCapture(event.pointerId)) return;
+      const all = event.getCoalescedEvents?.() ?? [];
+      this.#stroke(all.length ? all : [event]);
     });
     pad.addEventListener("keydown", (event) => this.#key(event));
     pad.addEventListener("focus", () => this.#showCursor(pad.matches(":focus-visible")));
@@ -358,7 +425,7 @@ export class LeNet extends Explorer {
       const file = event.dataTransfer?.files[0];
       if (!file) return;
       event.preventDefault();
-      this.#try(() => file.name.endsWith(".json") ? this.#swap(file) : this.#open(file));
+      this.attempt(() => file.name.endsWith(".json") ? this.#swap(file) : this.#take(file));
     });
   }
 
@@ -367,9 +434,9 @@ export class LeNet extends Explorer {
     const step = arrow(event);
     if (step) {
       this.#at = this.#at.map((at, axis) => Math.min(SIDE - 1, Math.max(0, at + step[axis])));
-      if (event.shiftKey) this.#dot(this.#at);
+      if (event.shiftKey) this.#dots([this.#at]);
     } else if (event.key === " ") {
-      this.#dot(this.#at);
+      this.#dots([this.#at]);
     } else {
       return;
     }
@@ -399,66 +466,85 @@ export class LeNet extends Explorer {
 
   draw() {
     this.#look();
-    const stages = forward(this.#steps, this.#picture);
-    const probabilities = softmax(/** @type {Tensor} */ (stages.at(-1)).data);
+    if (this.#scene?.picture !== this.#picture) this.#compute();
+    const scene = /** @type {Scene} */ (this.#scene);
+    const { open, from } = this.state;
+    this.#sheets.forEach((sheet, i) =>
+      sheet.mark((map) => open && framed(scene, open, i + 1, map))
+    );
+    this.#framed = mark(
+      this.#over.drawing,
+      this.#pad,
+      open && framed(scene, open, 0, 0),
+      this.#framed,
+    );
+    this.#opened.element.hidden = !open;
+    if (open) this.#opened.show(scene, open, from);
+  }
 
+  /** Compute the network for a new picture, and show what it makes of it. */
+  #compute() {
+    const stages = forward(this.#layers, this.#picture);
+    const logits = stages[stages.length - 1].result.data;
+    const empty = this.#picture.data.every((x) => x === 0);
+    const finite = logits.every(Number.isFinite);
+    const probabilities = empty || !finite ? undefined : Array.from(softmax(logits));
+    const scene = this.#scene = {
+      layers: this.#layers,
+      limits: this.#limits,
+      picture: this.#picture,
+      stages,
+      classes: this.#names,
+      probabilities,
+    };
     paint(this.#pad, this.#picture);
     for (const radio of this.#choices.querySelectorAll("input")) {
       radio.checked = radio.value === this.state.picture;
     }
-    for (const maps of this.#maps.querySelectorAll(".sheet")) {
-      paintMaps(maps, stages[Number(maps.dataset.step)]);
-    }
+    this.#sheets.forEach((sheet, i) =>
+      sheet.show(stages[i].result, this.#layers[i].name, colours(scene, i + 1))
+    );
+    const test = /^test-(\d+)$/.exec(this.state.picture);
+    const truth = test ? this.data.labels[Number(test[1])] : undefined;
+    const order = this.#names.map((_, k) => k);
+    if (probabilities) order.sort((a, b) => probabilities[b] - probabilities[a]);
     [...this.#bars.rows].forEach(
       (/** @type {HTMLTableRowElement} */ line, /** @type {number} */ k) => {
-        const [, bar, percent] = line.cells;
-        /** @type {HTMLElement} */ (bar.firstChild).style.width = `${100 * probabilities[k]}%`;
-        percent.textContent = `${(100 * probabilities[k]).toFixed(1)} %`;
+        const [, bar, percent, marks] = line.cells;
+        const p = 100 * (probabilities?.[k] ?? 0);
+        /** @type {HTMLElement} */ (bar.firstChild).style.width = `${p}%`;
+        percent.textContent = probabilities ? `${p.toFixed(1)} %` : "–";
+        const best = probabilities !== undefined && k === order[0];
+        line.classList.toggle("best", best);
+        const words = [best ? "answer" : "", k === truth ? "label" : ""].filter(Boolean);
+        marks.textContent = words.join(", ");
       },
     );
-    const order = Array.from(probabilities.keys()).sort((a, b) =>
-      probabilities[b] - probabilities[a]
-    );
+    if (empty) return say(this.#said, "Nothing is drawn.");
+    if (!probabilities) {
+      return say(this.#said, "The network's numbers are too large for this picture: no answer.");
+    }
     const best = order.slice(0, 2)
       .map((k) => `${this.#names[k]} ${Math.round(100 * probabilities[k])} %`);
-    const test = /^test-(\d+)$/.exec(this.state.picture);
-    const truth = test && this.#names[this.data.labels[Number(test[1])]];
     say(
       this.#said,
       `The network says: ${best.join(", ")}.` +
-        (truth ? ` The label is ${truth}.` : ""),
+        (truth === undefined ? "" : ` The label is ${this.#names[truth]}.`),
     );
   }
 }
 
 /**
- * A figure for the feature maps of a step.
- * @param {number} step
- * @param {string} words
- * @returns {HTMLElement}
+ * The pixel with the largest number.
+ * @param {Tensor} map (h, w)
+ * @returns {[number, number]}
  */
-function sheet(step, words) {
-  const maps = make("div", { class: "sheet", role: "img", "data-step": step });
-  return make("figure", {}, maps, make("figcaption", {}, words));
-}
-
-/**
- * Paint feature maps side by side, on one scale.
- * @param {HTMLElement} onto
- * @param {Tensor} maps (h, w, channels)
- */
-function paintMaps(onto, maps) {
-  const [h, w, channels] = maps.shape;
-  while (onto.children.length < channels) onto.append(make("canvas", { "aria-hidden": "true" }));
-  onto.setAttribute("aria-label", `${channels} feature maps of ${h} × ${w}`);
-  const columns = channels <= 8 ? channels : Math.ceil(channels / 2);
-  onto.style.setProperty("--columns", String(columns));
-  onto.style.width = `${columns * w * (w >= 14 ? 3 : 6)}px`;
-  const limit = largest(maps) || 1;
-  for (let c = 0; c < channels; c++) {
-    const map = tensor([h, w], maps.data.filter((_, i) => i % channels === c));
-    paint(/** @type {HTMLCanvasElement} */ (onto.children[c]), map, { signed: true, limit });
-  }
+function brightest({ shape: [, w], data }) {
+  let best = 0;
+  data.forEach((x, at) => {
+    if (x > data[best]) best = at;
+  });
+  return [Math.floor(best / w), best % w];
 }
 
 define("cnn-lenet", LeNet);

@@ -1,6 +1,7 @@
 /** Matrices of numbers that a reader can point at, walk through with the arrow keys, and change. */
 
-import { arrow, format, make, number } from "./element.js";
+import { arrow, make, say } from "./element.js";
+import { Entry, format } from "./numbers.js";
 
 /** @typedef {[number, number]} Place A row and a column. */
 
@@ -11,7 +12,11 @@ import { arrow, format, make, number } from "./element.js";
  * @property {(i: number, j: number) => boolean} [marked] Whether it has a frame.
  */
 
-const any = number(-1e6, 1e6);
+/** What can be typed into a cell. */
+const LIMITS = { least: -1e6, most: 1e6 };
+
+/** The width of a cell with few digits, in em: it is as wide as high. */
+const CELL = 2.4;
 
 /** A table of numbers with a name above it. */
 export class Matrix {
@@ -24,6 +29,17 @@ export class Matrix {
   /** @type {number[][]} */
   #values = [];
 
+  /** @type {WeakMap<HTMLInputElement, Entry>} */
+  #entries = new WeakMap();
+
+  /** Why what stands in a cell is not taken. */
+  #refused = make("p", { class: "refused", role: "alert" });
+
+  #columns = make("colgroup");
+
+  /** What is told of the widths of the columns. */
+  #widths = "";
+
   /**
    * @param {string} name What stands above the table, and what a screen reader says.
    * @param {"x" | "k" | "y"} kind Input, kernel or output: it decides the colour.
@@ -32,16 +48,19 @@ export class Matrix {
    * @param {(place: Place | undefined) => void} [options.point] Called with the cell under the
    *   pointer or the focus, and without one when they leave.
    * @param {(place: Place) => void} [options.choose] Called with a cell that is clicked.
+   * @param {number} [options.least] The least width of a column in em, for numbers that change often.
    */
-  constructor(name, kind, { edit, point, choose } = {}) {
+  constructor(name, kind, { edit, point, choose, least = CELL } = {}) {
+    this.least = least;
     this.name = name;
     this.edit = edit;
     this.point = point;
     this.choose = choose;
     this.caption = make("figcaption", { class: "name" }, name);
     this.body = make("tbody");
-    this.table = make("table", { "aria-label": name }, this.body);
+    this.table = make("table", { "aria-label": name }, this.#columns, this.body);
     this.element = make("figure", { class: `matrix ${kind}` }, this.caption, this.table);
+    if (edit) this.element.append(this.#refused);
     this.table.addEventListener(
       "keydown",
       (/** @type {KeyboardEvent} */ event) => this.#key(event),
@@ -50,6 +69,11 @@ export class Matrix {
       this.table.addEventListener("pointerleave", () => point(undefined));
       this.table.addEventListener("focusout", () => point(undefined));
     }
+  }
+
+  /** In em. */
+  get width() {
+    return Number(this.table.style.getPropertyValue("--width"));
   }
 
   /** @param {string} name */
@@ -65,35 +89,49 @@ export class Matrix {
    */
   show(values, { lit, dashed, marked } = {}) {
     const [h, w] = [values.length, values[0]?.length ?? 0];
-    if (h !== this.#values.length || w !== (this.#values[0]?.length ?? 0)) this.#fill(h, w);
+    const full = h !== this.#values.length || w !== (this.#values[0]?.length ?? 0);
     this.#values = values;
+    if (full) this.#fill(h, w);
+    const widths = new Array(w).fill(this.least);
     for (let i = 0; i < h; i++) {
       for (let j = 0; j < w; j++) {
         const cell = this.body.rows[i].cells[j];
         // Only what is new: the browser looks anew at each cell that is touched.
-        const fill = String(lit?.(i, j) ?? 0);
+        const part = lit?.(i, j) ?? 0;
+        const fill = String(part);
         if (cell.style.getPropertyValue("--lit") !== fill) cell.style.setProperty("--lit", fill);
-        const look = `${dashed?.(i, j) ? "dashed" : ""} ${marked?.(i, j) ? "mark" : ""}`.trim();
+        const look = [
+          dashed?.(i, j) ? "dashed" : "",
+          marked?.(i, j) ? "mark" : "",
+          part === 1 ? "lit" : "",
+        ].filter(Boolean).join(" ");
         if (cell.className !== look) cell.className = look;
         const inner = cell.firstChild;
-        const text = Number.isNaN(values[i][j]) ? "" : format(values[i][j]);
-        if (!(inner instanceof HTMLInputElement)) {
+        if (inner instanceof HTMLInputElement) {
+          this.#entries.get(inner)?.show();
+          widths[j] = Math.max(widths[j], width(inner.value));
+        } else {
+          const text = Number.isNaN(values[i][j]) ? "" : format(values[i][j]);
           if (inner.textContent !== text) inner.textContent = text;
-        } else if (any.read(inner.value) !== values[i][j] && !this.#typed(inner)) {
-          inner.value = text;
-          inner.removeAttribute("aria-invalid");
+          widths[j] = Math.max(widths[j], width(text));
         }
       }
     }
+    this.#widen(widths);
   }
 
   /**
-   * Whether the reader is typing there what is no number yet.
-   * @param {HTMLInputElement} input
+   * Give each column the room that its longest number needs.
+   * @param {number[]} widths In em.
    */
-  #typed(input) {
-    const root = /** @type {ShadowRoot} */ (input.getRootNode());
-    return root.activeElement === input && input.hasAttribute("aria-invalid");
+  #widen(widths) {
+    const told = widths.join(" ");
+    if (told === this.#widths) return;
+    this.#widths = told;
+    const columns = widths.map((each) => make("col", { style: `width: ${each}em` }));
+    this.#columns.replaceChildren(...columns);
+    const all = widths.reduce((sum, each) => sum + each, 0);
+    this.table.style.setProperty("--width", String(all));
   }
 
   /**
@@ -137,17 +175,17 @@ export class Matrix {
       "aria-label": place,
       inputmode: "text",
       autocomplete: "off",
-      oninput: () => {
-        const value = any.read(input.value);
-        input.toggleAttribute("aria-invalid", false);
-        if (value === undefined) input.setAttribute("aria-invalid", "true");
-        else this.edit?.(i, j, value);
-      },
-      onblur: () => {
-        input.value = format(this.#values[i][j]);
-        input.removeAttribute("aria-invalid");
-      },
     });
+    let before = 0;
+    const entry = new Entry(input, {
+      limits: () => LIMITS,
+      get: () => this.#values[i][j],
+      set: (value) => this.edit?.(i, j, value),
+      begin: () => before = this.#values[i][j],
+      undo: () => this.edit?.(i, j, before),
+      tell: (reason) => say(this.#refused, reason && `Row ${i + 1}, column ${j + 1}: ${reason}`),
+    });
+    this.#entries.set(input, entry);
     return input;
   }
 
@@ -163,7 +201,8 @@ export class Matrix {
   #move(place) {
     this.#at(this.#place)?.setAttribute("tabindex", "-1");
     this.#place = place;
-    this.#at(place).setAttribute("tabindex", "0");
+    const cell = this.#at(place);
+    if (!(cell instanceof HTMLSpanElement)) cell.setAttribute("tabindex", "0"); // that is for show
   }
 
   /** @param {KeyboardEvent} event */
@@ -187,6 +226,16 @@ export class Matrix {
 }
 
 /**
+ * The width of a cell with this text, in em.
+ * @param {string} text
+ */
+function width(text) {
+  if (text.length <= 3) return CELL;
+  const letters = text.length - 0.5 * (text.match(/[.,]/g)?.length ?? 0);
+  return Math.max(CELL, +(0.58 * letters + 0.4).toFixed(1));
+}
+
+/**
  * A copy of a matrix with one number changed.
  * @param {number[][]} values
  * @param {number} i
@@ -197,15 +246,25 @@ export function replaced(values, i, j, value) {
   return values.map((row, u) => u === i ? row.map((old, v) => (v === j ? value : old)) : row);
 }
 
-/**
- * A copy with another number of rows and columns; new cells count on from the left and from above.
- * @param {number[][]} values
- * @param {number} h
- * @param {number} w
- */
-export function resized(values, h, w) {
-  return Array.from(
-    { length: h },
-    (_, i) => Array.from({ length: w }, (_, j) => values[i]?.[j] ?? (i * w + j) % 10),
-  );
+/** Changes the sizes of a matrix, and keeps what it cuts off for when the matrix grows again. */
+export class Resizer {
+  /** @type {number[][]} */
+  #cells = [];
+
+  /**
+   * A copy with other sizes. New cells hold what they held before, or else count on from the left
+   * and from above.
+   * @param {number[][]} values
+   * @param {number} h
+   * @param {number} w
+   * @param {number} more What is added to those that count.
+   */
+  resized(values, h, w, more = 0) {
+    values.forEach((row, i) => row.forEach((value, j) => (this.#cells[i] ??= [])[j] = value));
+    return Array.from({ length: h }, (_, i) =>
+      Array.from(
+        { length: w },
+        (_, j) => values[i]?.[j] ?? this.#cells[i]?.[j] ?? (i * w + j) % 10 + more,
+      ));
+  }
 }

@@ -1,7 +1,18 @@
 /** Padding and stride: how large the output is, why, and how often each pixel is used. */
 
 import { axisPadding, outputSize, span, useCounts } from "./arithmetic.js";
-import { choice, define, Explorer, make, pairOf, row, say } from "./element.js";
+import {
+  beside,
+  choice,
+  define,
+  Explorer,
+  make,
+  pairOf,
+  result,
+  row,
+  say,
+  term,
+} from "./element.js";
 import { LIMITS } from "./limits.js";
 import { Matrix } from "./matrix.js";
 
@@ -88,7 +99,8 @@ export class Padding extends Explorer {
       get: () => this.#alike,
       set: (value) => {
         this.#alike = value;
-        if (value) this.change(Object.fromEntries(this.#pairs((pair) => [pair[0], pair[0]])));
+        const alike = value ? this.#pairs((pair) => [pair[0], pair[0]]) : [];
+        this.change(Object.fromEntries(alike));
       },
     });
     const padding = this.choiceControl("padding", {
@@ -100,7 +112,7 @@ export class Padding extends Explorer {
         }),
     });
     return [
-      row(this.#input.element, make("span", { class: "sign" }, "→"), this.#output.element),
+      beside(this.#input.element, result(term("→", this.#output.element))),
       this.#formulas,
       row(padding, alike),
       row(this.#rows, this.#columns),

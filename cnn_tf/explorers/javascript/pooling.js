@@ -3,19 +3,22 @@
 import { matrix, pool2d, rows, tensor, useCounts } from "./arithmetic.js";
 import {
   arrow,
+  beside,
   define,
   Explorer,
-  format,
   integer,
   list,
   make,
   number,
   pairOf,
+  result,
   row,
   say,
+  term,
 } from "./element.js";
 import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
+import { format, rounded } from "./numbers.js";
 
 /** @typedef {import("./matrix.js").Place} Place */
 
@@ -182,15 +185,15 @@ class Field {
    */
   show(values, marks) {
     const wide = values[0].length > READABLE;
-    const rounded = values.map((row) => row.map((value) => Math.round(100 * value) / 100));
+    const brief = values.map((row) => row.map((value) => rounded(value, 2)));
     const all = {
       lit: (/** @type {number} */ i, /** @type {number} */ j) => values[i][j],
       ...marks,
     };
     this.matrix.element.hidden = wide;
     this.painting.element.hidden = !wide;
-    if (wide) this.painting.show(rounded, all);
-    else this.matrix.show(rounded, all);
+    if (wide) this.painting.show(brief, all);
+    else this.matrix.show(brief, all);
   }
 }
 
@@ -220,6 +223,18 @@ export class Pooling extends Explorer {
 
   #dragged = false;
 
+  /** The buttons that shift the picture, each with its step down and to the right. */
+  #shifters = /** @type {const} */ ([
+    ["Left", 0, -1],
+    ["Up", -1, 0],
+    ["Down", 1, 0],
+    ["Right", 0, 1],
+  ]).map(([label, down, right]) => ({
+    down,
+    right,
+    button: this.button(label, () => this.#move(down, right)),
+  }));
+
   #picture = new Field("X", "x", {
     choose: (place) => this.#toggle(place),
   });
@@ -238,35 +253,31 @@ export class Pooling extends Explorer {
     this.#listen(this.#picture.element);
     // A painting takes its colours from the page, which it is not yet on when first drawn.
     this.addEventListener("ready", () => this.draw(), { once: true });
+    const pictures = this.choiceControl("Picture", {
+      options: {
+        ...Object.fromEntries(Object.keys(PICTURES).map((name) => [name, name])),
+        own: "your own",
+      },
+      get: () => {
+        const now = String(this.state.picture);
+        return Object.keys(PICTURES).find((name) => String(PICTURES[name]) === now) ?? "own";
+      },
+      set: (name) => this.change({ picture: PICTURES[name] }),
+    });
+    // It is chosen by clicking cells of X.
+    pictures.querySelector("[value=own]")?.toggleAttribute("disabled", true);
+    const pooling = beside(this.#picture.element, result(term("→", this.#outputs)));
+    pooling.classList.add("pooling");
     return [
-      make(
-        "div",
-        { class: "row pooling" },
-        this.#picture.element,
-        make("span", { class: "sign" }, "→"),
-        this.#outputs,
-      ),
+      pooling,
       make("div", {}, this.#counts, this.#window),
       make(
         "div",
         { class: "row", role: "group", "aria-label": "Shift X" },
-        this.button("Left", () => this.#move(0, -1)),
-        this.button("Up", () => this.#move(-1, 0)),
-        this.button("Down", () => this.#move(1, 0)),
-        this.button("Right", () => this.#move(0, 1)),
+        ...this.#shifters.map(({ button }) => button),
       ),
       row(
-        this.choiceControl("Picture", {
-          options: {
-            ...Object.fromEntries(Object.keys(PICTURES).map((name) => [name, name])),
-            own: "your own",
-          },
-          get: () => {
-            const now = String(this.state.picture);
-            return Object.keys(PICTURES).find((name) => String(PICTURES[name]) === now) ?? "own";
-          },
-          set: (name) => this.change(name in PICTURES ? { picture: PICTURES[name] } : {}),
-        }),
+        pictures,
         this.#number("Window", "pool_size"),
         this.#number("Stride", "strides"),
       ),
@@ -303,6 +314,9 @@ export class Pooling extends Explorer {
       if (event.buttons === 0) this.#held = undefined; // let go outside
       if (!this.#held) return;
       const { x, y, side, shift: [i, j] } = this.#held;
+      // A finger that moves up or down scrolls the page; it drags once it has moved sideways.
+      const [across, along] = [Math.abs(event.clientX - x), Math.abs(event.clientY - y)];
+      if (event.pointerType === "touch" && !this.#dragged && across <= along) return;
       const down = Math.round((event.clientY - y) / side);
       const right = Math.round((event.clientX - x) / side);
       const shift = limited([i + down, j + right]);
@@ -311,9 +325,11 @@ export class Pooling extends Explorer {
       this.#dragged = true;
       this.change({ shift });
     });
-    for (const end of ["pointerup", "pointercancel"]) {
-      field.addEventListener(end, () => this.#held = undefined);
-    }
+    field.addEventListener("pointerup", () => this.#held = undefined);
+    field.addEventListener("pointercancel", () => { // the browser scrolls after all
+      if (this.#held && this.#dragged) this.change({ shift: this.#held.shift });
+      this.#held = undefined;
+    });
     // The click at the end of a drag is none; one from the keyboard has no detail.
     field.addEventListener("click", (event) => {
       if (this.#dragged && event.detail > 0) event.stopPropagation();
@@ -346,6 +362,10 @@ export class Pooling extends Explorer {
 
   draw() {
     const { picture, pool_size: k, strides, shift } = this.state;
+    for (const { down, right, button } of this.#shifters) {
+      const next = limited([shift[0] + down, shift[1] + right]);
+      button.setAttribute("aria-disabled", String(String(next) === String(shift))); // keeps the focus
+    }
     const X = shifted(picture, shift);
     const [maxima, means] = /** @type {const} */ (["max", "avg"]).map((mode) => {
       const now = pooled(X, k, mode, strides);
@@ -406,7 +426,7 @@ export class Pooling extends Explorer {
  * @param {number} value
  */
 function short(value) {
-  return format(Math.round(100 * value) / 100);
+  return format(rounded(value, 2));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The receptive field: a stack of layers, and what one output of each layer sees of a picture. */
 
 import { receptiveField } from "./arithmetic.js";
-import { define, Explorer, integer, list, make, row, say } from "./element.js";
+import { define, Explorer, integer, list, make, result, row, say } from "./element.js";
 import { LIMITS } from "./limits.js";
 import { canvas, frame, overlay, paint, unpack } from "./picture.js";
 
@@ -33,15 +33,24 @@ export class ReceptiveField extends Explorer {
 
   #cut = make("div");
 
-  #note = make("div", { class: "note", role: "status" }, this.#formula, this.#cut);
+  #undone = make("div");
+
+  #note = make("div", { class: "note", role: "status" }, this.#formula, this.#cut, this.#undone);
+
+  /** What a setting has undone. */
+  #news = "";
 
   /** All rows that there can be; those without a layer are hidden. @type {HTMLTableRowElement[]} */
   #rows = [];
 
+  /** The button of each row that removes its layer. @type {HTMLButtonElement[]} */
+  #removers = [];
+
   #add = this.button("Add a layer", () => {
+    this.#news = "";
     this.change({ layers: [...this.state.layers, [3, 1, 1]] });
     // The focus must not vanish with the button's use.
-    if (this.#add.disabled) this.#rows[MOST - 1].querySelector("button")?.focus();
+    if (this.#add.disabled) this.#removers[MOST - 1].focus();
   });
 
   /** @param {State} state */
@@ -51,6 +60,11 @@ export class ReceptiveField extends Explorer {
       const [k, s, d] = layer.map((value, n) => Math.min(value, LARGEST[n][1]));
       return [k, s, s > 1 ? 1 : d];
     });
+  }
+
+  reset() {
+    this.#news = "";
+    super.reset();
   }
 
   build() {
@@ -66,7 +80,7 @@ export class ReceptiveField extends Explorer {
       make("thead", {}, make("tr", {}, ...heads)),
       make("tbody", {}, ...this.#rows),
     );
-    return [row(this.#over.element), this.#note, table, this.#add];
+    return [result(row(this.#over.element), this.#note), table, this.#add];
   }
 
   /**
@@ -84,7 +98,7 @@ export class ReceptiveField extends Explorer {
         set: (value) => this.#set(n, which, value),
       })
     );
-    const remove = this.button("×", () => this.#remove(n));
+    const remove = this.#removers[n] = this.button("×", () => this.#remove(n));
     remove.setAttribute("aria-label", `Remove layer ${n + 1}`);
     return make(
       "tr",
@@ -111,17 +125,23 @@ export class ReceptiveField extends Explorer {
   #set(n, which, value) {
     const layer = this.state.layers[n].with(which, value);
     // The number set last holds: the other one goes back to 1.
-    if (layer[1] > 1 && layer[2] > 1) layer[which === 1 ? 2 : 1] = 1;
+    const [other, name] = which === 1 ? [2, "dilation"] : [1, "stride"];
+    const both = layer[1] > 1 && layer[2] > 1;
+    if (both) layer[other] = 1;
+    this.#news = both
+      ? `Keras has no layer with a stride and a dilation: the ${name} of layer ${n + 1} is 1 again.`
+      : "";
     this.change({ layers: this.state.layers.with(n, layer) });
   }
 
   /** @param {number} n */
   #remove(n) {
     const layers = this.state.layers.toSpliced(n, 1);
+    this.#news = "";
     this.change({ layers });
     // The focus must not vanish with its row.
-    const button = this.#rows[Math.min(n, layers.length - 1)].querySelector("button");
-    (button?.disabled ? this.#add : button)?.focus();
+    const button = this.#removers[Math.min(n, layers.length - 1)];
+    (button.disabled ? this.#add : button).focus();
   }
 
   /** @param {{pointed?: number, focused?: number}} place */
@@ -143,8 +163,7 @@ export class ReceptiveField extends Explorer {
       line.className = n === chosen ? "lit" : "";
       line.cells[4].textContent = String(fields[n].size);
       line.cells[5].textContent = String(fields[n].jump);
-      const button = line.querySelector("button");
-      if (button) button.disabled = last === 0;
+      this.#removers[n].disabled = last === 0;
     }
     this.#add.disabled = layers.length === MOST;
 
@@ -172,6 +191,7 @@ export class ReceptiveField extends Explorer {
         ? `The field is larger than the picture, ${h} × ${w} pixels: its frame is cut at the edge.`
         : "",
     );
+    say(this.#undone, this.#news);
   }
 }
 

@@ -1,9 +1,10 @@
 /** The sliding window: an image and a kernel to change, and the sum at each place. */
 
 import { corr2d } from "./arithmetic.js";
-import { define, Explorer, factor, format, make, matrixOf, pairOf, row, say } from "./element.js";
+import { define, Explorer, make, matrixOf, pairOf, result, row, say, term } from "./element.js";
 import { LIMITS } from "./limits.js";
-import { Matrix, replaced, resized } from "./matrix.js";
+import { Matrix, replaced, Resizer } from "./matrix.js";
+import { sum } from "./numbers.js";
 
 /** @typedef {import("./matrix.js").Place} Place */
 
@@ -28,7 +29,7 @@ export class SlidingWindow extends Explorer {
   /** @param {import("./element.js").State} state */
   settle(state) {
     const [h, w] = [state.X.length, state.X[0].length];
-    state.K = resized(state.K, Math.min(state.K.length, h), Math.min(state.K[0].length, w));
+    state.K = state.K.slice(0, h).map((/** @type {number[]} */ weights) => weights.slice(0, w));
     const [k_h, k_w] = [state.K.length, state.K[0].length];
     state.place = [Math.min(state.place[0], h - k_h), Math.min(state.place[1], w - k_w)];
   }
@@ -47,18 +48,29 @@ export class SlidingWindow extends Explorer {
 
   #output = new Matrix("Y", "y", { point: (place) => place && this.change({ place }) });
 
+  #sizes = { X: new Resizer(), K: new Resizer() };
+
   #sum = make("p", { class: "note", role: "status" });
 
+  #uses = make("p", { class: "note" });
+
+  reset() {
+    this.#sizes = { X: new Resizer(), K: new Resizer() };
+    super.reset();
+  }
+
   build() {
+    const star = make("span", { class: "sign", role: "img", "aria-label": "correlated with" }, "⋆");
     return [
-      row(
-        this.#input.element,
-        make("span", { class: "sign", role: "img", "aria-label": "correlated with" }, "⋆"),
-        this.#kernel.element,
-        make("span", { class: "sign" }, "="),
-        this.#output.element,
+      result(
+        row(
+          this.#input.element,
+          term(star, this.#kernel.element),
+          term("=", this.#output.element),
+        ),
+        this.#sum,
+        this.#uses,
       ),
-      this.#sum,
       row(
         this.button("Back", () => this.#step(-1)),
         this.button("Step", () => this.#step(1)),
@@ -73,20 +85,25 @@ export class SlidingWindow extends Explorer {
     ];
   }
 
+  /** @param {"X" | "K"} key */
+  #shape(key) {
+    return [this.state[key].length, this.state[key][0].length];
+  }
+
   /**
    * A control for the number of rows (axis 0) or columns (axis 1) of a matrix.
    * @param {"X" | "K"} key
    * @param {0 | 1} axis
    */
   #size(key, axis) {
-    const shape = () => [this.state[key].length, this.state[key][0].length];
     return this.numberControl(`${axis ? "Columns" : "Rows"} of ${key}`, {
       least: BOUNDS[key][0],
-      most: BOUNDS[key][1],
-      get: () => shape()[axis],
+      // A kernel is no larger than the image.
+      most: () => Math.min(BOUNDS[key][1], key === "K" ? this.#shape("X")[axis] : Infinity),
+      get: () => this.#shape(key)[axis],
       set: (n) => {
-        const [h, w] = axis ? [shape()[0], n] : [n, shape()[1]];
-        this.change({ [key]: resized(this.state[key], h, w) });
+        const [h, w] = this.#shape(key).with(axis, n);
+        this.change({ [key]: this.#sizes[key].resized(this.state[key], h, w) });
       },
     });
   }
@@ -118,26 +135,34 @@ export class SlidingWindow extends Explorer {
       u >= top && u < top + K.length && v >= left && v < left + K[0].length;
 
     this.#sum.setAttribute("aria-live", this.playing ? "off" : "polite");
-    if (!pointed) {
-      this.#input.show(X, { lit: (u, v) => Number(covers(u, v, i, j)) });
-      this.#kernel.show(K, { lit: () => 1 });
-      this.#output.show(Y, { lit: (u, v) => Number(u === i && v === j) });
-      const terms = K.flatMap((/** @type {number[]} */ row, /** @type {number} */ u) =>
-        row.map((k, v) => `${factor(X[i + u][j + v])}·${factor(k)}`)
-      );
-      say(this.#sum, `${terms.join(" + ")} = ${format(Y[i][j])}`);
-      return;
-    }
-    // The other way round: the outputs that use this pixel, and the weights that they give it.
-    const [row, column] = pointed;
+    const products = K.flatMap((/** @type {number[]} */ row, /** @type {number} */ u) =>
+      row.map((k, v) => [X[i + u][j + v], k])
+    );
+    say(this.#sum, sum(products, Y[i][j]));
+
+    // The other way round: framed are the pixel that is pointed at, the outputs that use it, and the
+    // weights that they give it.
+    const [row, column] = pointed ?? [NaN, NaN];
     const users = Y.flatMap((values, u) => values.map((_, v) => [u, v]))
       .filter(([u, v]) => covers(row, column, u, v));
-    this.#input.show(X, { marked: (u, v) => u === row && v === column });
-    this.#kernel.show(K, {
-      lit: (a, b) => Number(users.some(([u, v]) => row - u === a && column - v === b)),
+    this.#input.show(X, {
+      lit: (u, v) => Number(covers(u, v, i, j)),
+      marked: (u, v) => u === row && v === column,
     });
-    this.#output.show(Y, { lit: (u, v) => Number(covers(row, column, u, v)) });
-    say(this.#sum, `Outputs that use this pixel: ${users.length} of ${Y.flat().length}.`);
+    this.#kernel.show(K, {
+      lit: () => 1,
+      marked: (a, b) => users.some(([u, v]) => row - u === a && column - v === b),
+    });
+    this.#output.show(Y, {
+      lit: (u, v) => Number(u === i && v === j),
+      marked: (u, v) => covers(row, column, u, v),
+    });
+    say(
+      this.#uses,
+      pointed
+        ? `Outputs that use this pixel: ${users.length} of ${Y.flat().length}.`
+        : "Point at a pixel of X to see which outputs use it.",
+    );
   }
 }
 

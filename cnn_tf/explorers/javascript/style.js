@@ -32,6 +32,17 @@ slot { display: none; }
 .note:empty { display: none; }
 .lines { white-space: pre-line; }
 .sign { font-size: 1.4em; }
+.term { display: flex; gap: 0.6rem; align-items: center; max-width: 100%; }
+.result { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0.9rem; justify-items: center; width: 100%; }
+.beside > .result { width: auto; }
+.result.stays {
+  position: sticky;
+  top: var(--header-height, 0); /* that of the site's own bar */
+  z-index: 1;
+  padding-block: 0.4rem;
+  background: var(--color-background-primary, Canvas);
+  border-bottom: 1px solid color-mix(in srgb, currentColor 35%, transparent);
+}
 
 /* Controls */
 fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
@@ -39,6 +50,16 @@ legend { padding: 0; }
 fieldset.axis { display: grid; gap: 0.25rem; justify-items: end; }
 fieldset.axis legend { border: 0; }
 label { display: inline-flex; gap: 0.4rem; align-items: center; }
+.number { display: inline-flex; flex-wrap: wrap; gap: 0 0.4rem; align-items: center; justify-content: end; }
+.stepper { display: inline-flex; }
+.stepper button { min-width: 2rem; padding: 0; }
+.stepper button:first-child { border-start-end-radius: 0; border-end-end-radius: 0; }
+.stepper button:last-child { border-start-start-radius: 0; border-end-start-radius: 0; }
+.stepper input { width: 2.6em; min-height: 2rem; padding: 0; border-inline: 0; border-radius: 0; text-align: center; }
+.refused { flex-basis: 100%; margin: 0; font-size: 0.875em; text-align: end; }
+.refused:empty { display: none; }
+.matrix .refused { text-align: center; }
+[aria-invalid="true"] { text-decoration: underline wavy; }
 button, select, input, .link, .file {
   font: inherit;
   color: inherit;
@@ -54,27 +75,26 @@ button, select, .link, .file {
 select { background: var(--color-background-primary, Canvas); }
 .link { display: inline-flex; align-items: center; border-color: transparent; text-decoration: underline; }
 button:hover, .link:hover, .file:hover { background: color-mix(in srgb, currentColor 10%, transparent); }
-button:disabled { opacity: 0.5; cursor: default; }
+button:disabled, button[aria-disabled="true"] { opacity: 0.5; cursor: default; }
 button[aria-pressed="true"], button[aria-selected="true"] {
   background: color-mix(in srgb, currentColor 18%, transparent);
 }
-input[type="number"] { width: 4.2em; min-height: 2rem; padding: 0 0.3rem; }
 input[type="range"] { accent-color: var(--x); border: 0; min-height: 1.5rem; }
 input[type="checkbox"], input[type="radio"] { accent-color: var(--x); width: 1.1rem; height: 1.1rem; }
 input[type="file"] { position: absolute; width: 1px; height: 1px; opacity: 0; }
 .file { display: inline-flex; align-items: center; }
 :focus-visible, .file:focus-within { outline: 2px solid var(--x); outline-offset: 1px; }
 
-/* Matrices: one size of cell, smaller only where the page is too narrow. */
+/* Matrices: one size of cell, wider for long numbers, smaller only where the page is too narrow. */
 .matrix { margin: 0; display: grid; gap: 0.15rem; justify-items: center; max-width: 100%; }
 .matrix table {
   border-collapse: collapse;
-  /* A cell is 2.4 em: said once, since a size of its own for each of 256 cells takes long. */
-  font-size: calc(min(var(--most, 2.3rem), var(--room, (100cqi - 0.5rem) / var(--columns))) / 2.4);
+  table-layout: fixed;
+  width: calc(1em * var(--width));
+  /* The widths are in em: said once, since a size of its own for each of 256 cells takes long. */
+  font-size: min(var(--most, 2.3rem) / 2.4, var(--room, (100cqi - 0.5rem) / var(--width)));
 }
 .matrix td {
-  width: 2.4em;
-  min-width: 2.4em;
   height: 2.4em;
   padding: 0;
   border: 1.5px solid var(--color);
@@ -83,7 +103,7 @@ input[type="file"] { position: absolute; width: 1px; height: 1px; opacity: 0; }
   font-variant-numeric: tabular-nums;
 }
 .matrix td.dashed { border-style: dashed; }
-.matrix td.mark { box-shadow: inset 0 0 0 2px currentColor; }
+.matrix td.mark { outline: 2px solid currentColor; outline-offset: -3px; }
 .matrix td > * {
   display: block;
   width: 100%;
@@ -97,12 +117,7 @@ input[type="file"] { position: absolute; width: 1px; height: 1px; opacity: 0; }
   text-align: center;
 }
 .matrix td > :focus-visible { outline-offset: -3px; outline-color: currentColor; }
-.matrix td > [aria-invalid="true"] { text-decoration: underline wavy; }
-.wide { --most: 3.6rem; }
-.wide td { height: 1.6em; }
-.wide td > * { font-size: 0.55em; }
-.fine td > * { font-size: 0.85em; }
-.fine:not(.k) { --most: 1.85rem; }
+.fine { --most: 1.75rem; }
 .x { --color: var(--x); }
 .k { --color: var(--k); }
 .y { --color: var(--y); }
@@ -141,6 +156,15 @@ input[type="file"] { position: absolute; width: 1px; height: 1px; opacity: 0; }
   .outputs { display: grid; }
   .pooling { --most: 2rem; }
 }
+@container (max-width: 30rem) {
+  .beside { display: contents; }
+  .outputs { flex-wrap: nowrap; }
+  .outputs table { --room: calc((50cqi - 1.7rem) / var(--width)); }
+  .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: 0.6rem; align-items: start; }
+  .layers .stepper { display: grid; grid-template: "number number" "less more" / 1fr 1fr; }
+  .layers .stepper input { grid-area: number; width: 100%; border: 1px solid; border-block-end: 0; }
+  .layers td, .layers th { padding-inline: 0.1rem; }
+}
 
 /* Pictures */
 canvas {
@@ -155,8 +179,11 @@ svg { display: block; max-width: 100%; overflow: visible; }
 svg text { fill: currentColor; font-size: 12px; }
 .chart { width: 21rem; font-variant-numeric: tabular-nums; }
 .chart polyline { fill: none; stroke: var(--color); stroke-width: 1.75px; }
+.chart .pointed polyline { stroke-width: 4px; }
+.chart .pointed text { font-weight: 700; }
 .chart circle { fill: var(--color); }
 .chart line { stroke: currentColor; opacity: 0.18; }
+.chart g line { opacity: 0.6; }
 .chart .wanted { stroke-dasharray: 3 3; opacity: 0.5; }
 .pixels { position: relative; max-width: 100%; }
 .pixels canvas { touch-action: pan-y; } /* a finger can point, and still scroll the page */
@@ -169,7 +196,8 @@ svg text { fill: currentColor; font-size: 12px; }
 table.layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .layers th { padding: 0.1rem 0.3rem; font-weight: 600; font-size: 0.875em; }
 .layers td { padding: 0.15rem; text-align: center; min-width: 2.2em; }
-.layers input { width: 3.3em; }
+.layers .stepper input { width: 2em; }
+.layers .stepper button { min-width: 1.6rem; }
 .layers tr.lit { background: color-mix(in srgb, var(--k) 18%, transparent); }
 
 /* LeNet */
@@ -189,19 +217,76 @@ table.layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
   pointer-events: none;
 }
 .bars { border-collapse: collapse; font-size: 0.875em; }
+.bars tr { cursor: pointer; }
+.bars tr:hover { background: color-mix(in srgb, currentColor 10%, transparent); }
 .bars th { font-weight: 400; text-align: right; padding: 0 0.5rem 0 0; }
-.bars td { padding: 0.1rem 0; text-align: right; font-variant-numeric: tabular-nums; min-width: 3.2rem; }
-.bars .bar { width: min(9rem, 30cqi); text-align: left; }
+.bars .best { font-weight: 600; }
+.bars th button { min-height: 0; padding: 0 0.25rem; border: 0; font-weight: inherit; }
+.bars td { padding: 0.1rem 0; font-variant-numeric: tabular-nums; }
+.bars .bar { width: min(9rem, 26cqi); }
+.bars .percent { min-width: 3.4rem; text-align: right; }
+.bars .marks { min-width: 6.2rem; padding-left: 0.6rem; }
 .bars span { display: block; height: 0.8em; background: var(--y); }
-.maps { display: grid; gap: 0.6rem; width: 100%; }
-.maps, .maps figure { grid-template-columns: minmax(0, 1fr); }
+.maps { display: grid; gap: 0.9rem; width: 100%; }
+.maps, .maps figure, .opened, .opened > figure { grid-template-columns: minmax(0, 1fr); }
 .sheet {
   display: grid;
-  grid-template-columns: repeat(var(--columns), 1fr);
+  grid-template-columns: repeat(auto-fill, minmax(0, min(var(--side), 100%)));
   gap: 3px;
-  max-width: 100%;
+  justify-content: center;
+  width: 100%;
+  max-width: var(--most);
 }
-.sheet canvas { width: 100%; }
+.map, .slice { display: block; width: 100%; padding: 0; border: 0; border-radius: 0; min-height: 0; min-width: 0; background: none; }
+.map { cursor: crosshair; }
+.map .pixels, .map canvas { width: 100%; }
+.sheet .kernel { width: 100%; margin-bottom: 2px; cursor: pointer; }
+.sheet > * { align-self: start; }
+
+/* LeNet: the number that is opened */
+.opened {
+  display: grid;
+  gap: 0.7rem;
+  justify-items: center;
+  width: 100%;
+  padding: 0.7rem 0;
+  border: solid color-mix(in srgb, currentColor 55%, transparent);
+  border-width: 1px 0;
+}
+.opened > figure { width: 100%; }
+.opened > .row { width: 100%; scroll-margin-top: 5rem; }
+.opened .words { display: grid; gap: 0.4rem; justify-items: start; flex: 1 1 12rem; }
+.opened .words .note { text-align: left; }
+.opened .words > :first-child { font-weight: 600; }
+.opened canvas[role] { cursor: crosshair; }
+.sources { display: flex; flex-wrap: wrap; gap: 0.6rem; justify-content: center; }
+.source { display: grid; gap: 3px; width: 5.2rem; align-content: start; }
+.many .source { width: 3.4rem; }
+.source:only-child { width: 10.5rem; }
+.slice canvas { width: 100%; }
+.slice span { display: block; font-size: 0.875em; font-variant-numeric: tabular-nums; }
+.slice[aria-pressed="true"] { outline: 2px solid var(--k); outline-offset: 1px; background: none; }
+.numbers { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; justify-content: center; max-width: 100%; }
+.numbers .matrix { --most: 1.7rem; }
+@media (hover: none) { .opened .keys { display: none; } }
+.list {
+  display: flex;
+  flex-wrap: wrap;
+  gap: 0.3rem;
+  justify-content: center;
+  margin: 0;
+  padding: 0;
+  list-style: none;
+  font-size: 0.875em;
+  font-variant-numeric: tabular-nums;
+}
+@media (forced-colors: active) {
+  .bars span { background: Highlight; forced-color-adjust: none; }
+  .bars .best { text-decoration: underline; }
+  .thumbnails label { border-color: Canvas; }
+  .thumbnails label:has(:checked) { border-color: Highlight; }
+  .cursor, .slice[aria-pressed="true"] { outline-color: Highlight; }
+}
 
 .hidden {
   position: absolute;
@@ -210,6 +295,16 @@ table.layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
   overflow: hidden;
   clip-path: inset(50%);
   white-space: nowrap;
+}
+/* What colours say, lines say too where the system sets the colours. */
+@media (forced-colors: active) {
+  .matrix td.lit { outline: 3px solid Highlight; outline-offset: -3px; }
+  .matrix td.mark { outline: 3px dashed CanvasText; outline-offset: -3px; }
+  .matrix td.lit.mark { outline: 3px dashed Highlight; }
+  .layers tr.lit { outline: 2px solid Highlight; }
+  .name { border-bottom-color: CanvasText; }
+  button:disabled, button[aria-disabled="true"] { opacity: 1; color: GrayText; border-color: GrayText; }
+  .tiled::after { forced-color-adjust: none; color: CanvasText; }
 }
 @media print {
   .explorer { display: none; }
