@@ -36,6 +36,7 @@ extensions = [
     "notebooks",
     "explorers",
     "previews",
+    "search",
     "finish",
     "description",
 ]

@@ -138,6 +138,37 @@ def test_bad_formula_fails_the_build_and_is_named(project):
     assert "index.md:3: cannot convert LaTeX" in output
 
 
+def test_words_that_set_an_explorer_are_checked(project):
+    # An explorer is known by the cell that makes it.
+    project.write_cell('explore = str\nexplore("padding")')
+    cells = project.page.read_text("utf-8")
+    project.page.write_text(
+        f"{cells}\n{{explore}}`Two <padding: strides=2,2 size=9,9>`.\n", "utf-8"
+    )
+    code, output = project.build()
+    assert code == 0, output
+    html = (project.folder / "_build" / "html" / "index.html").read_text("utf-8")
+    address = "?padding.strides=2,2&amp;padding.size=9,9#explore-padding"
+    assert f'<a class="explore-link" href="{address}">Two</a>.' in html
+
+    wrong = {
+        "padding: strides=2,2": "expected `words <explorer: setting=value>`",
+        "two <padding>": "expected `words <explorer: setting=value>`",
+        "two <nothing: strides=2,2>": "there is no explorer 'nothing'",
+        "two <pooling: strides=2>": "this page has no explorer 'pooling'",
+        "two <padding: stride=2,2>": "'padding' has no setting 'stride', only size, kernel_size",
+        "two <padding: strides=2>": "'2' is no value for the setting 'strides' of 'padding'",
+        "two <padding: strides=2,two>": "'2,two' is no value for the setting 'strides'",
+        "two <padding: strides>": "'' is no value for the setting 'strides'",
+    }
+    roles = "".join(f"\n{{explore}}`{role}`\n" for role in wrong)
+    project.page.write_text(cells + roles, encoding="utf-8")
+    code, output = project.build()
+    assert code != 0
+    for message in wrong.values():
+        assert re.search(rf"index\.md:\d+: WARNING: explore: {re.escape(message)}", output), output
+
+
 def test_sample_is_announced_on_the_page(project):
     project.hide_the_data()
     project.page.write_text("# A page\n\nNo cell.\n", encoding="utf-8")

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from cnn_tf.data import locate
-from tests.chapter import CHAPTER, NUMBERS, exercises, said, says
+from tests.chapter import CHAPTER, NUMBERS, exercises, said, says, source
 
 ROOT = Path(__file__).parent.parent
 
@@ -141,6 +141,14 @@ def test_figures_equations_and_headings_have_the_numbers_of_the_page(notebooks, 
     assert re.findall(r"\\tag\{([\d.]+)\}", text) == equations
     sections = re.findall(r'<h[12]><span class="section-number">([\d.]+)\. </span>', html)
     assert re.findall(r"^##? ([\d.]+) ", text, re.MULTILINE) == sections
+
+
+@pytest.mark.parametrize("page", CHAPTER)
+def test_words_that_set_an_explorer_on_the_site_are_plain(notebooks, page):
+    text = "\n".join(prose(notebooks[page][0]))
+    assert "explore-" not in text
+    for words in re.findall(r"\{explore\}`(.+?) <", source(page)):
+        assert words in text
 
 
 # --- They run -------------------------------------------------------------------------------------

@@ -138,9 +138,149 @@ def test_a_long_signature_has_one_argument_a_line(page, address):
     assert [line.strip() for line in lines][:6] == ["cnn_tf.output_size(", *arguments]
 
 
-def test_search_finds_the_page(page, address):
-    page.goto(f"{address}search.html?q=plateau")
-    page.locator("ul.search li a", has_text="LeNet").wait_for(timeout=10_000)
+# --- The search -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found(chromium, address):
+    """What the search finds, by the words that a reader types: titles, and excerpts of pages."""
+    context = chromium.new_context(viewport={"width": 1000, "height": 900})
+    page = context.new_page()
+    problems = listen(page)
+
+    def found(words):
+        page.goto(f"{address}search.html?q={words}")
+        over = page.locator(".search-summary", has_text=re.compile("search", re.IGNORECASE))
+        over.wait_for(timeout=10_000)
+        page.wait_for_load_state("networkidle")
+        titles = page.locator("ul.search li a").all_inner_texts()
+        return titles, page.locator("ul.search li .context").all_inner_texts()
+
+    found.page = page
+    yield found
+    assert problems == []
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "title"),
+    [
+        ("Toeplitz", "From dense layers to convolutions"),
+        ("McNemar", "LeNet"),
+        ("plateau", "LeNet"),
+        ("dilation", "Padding and stride"),
+        ("eigenvalues", "Convolutions for images"),
+        ("photograph", "Convolutions for images"),  # in a caption, among others
+    ],
+)
+def test_search_finds_words_of_the_prose(word, title, found):
+    titles, excerpts = found(word)
+    assert title in titles
+    for excerpt in excerpts:
+        assert word.lower()[:7] in excerpt.lower()
+        assert "code cell" not in excerpt
+        assert "download" not in excerpt
+
+
+@pytest.mark.parametrize(
+    "word", ["step_matrix", "keras_shapes", "linspace", "mathbf", "downloadWithout", "tspan"]
+)
+def test_search_finds_no_code(word, found):
+    titles, _ = found(word)
+    assert titles == []
+
+
+@pytest.mark.parametrize("name", ["channels", "lenet"])
+def test_excerpts_are_made_of_the_words_of_the_prose(name, found, address):
+    found("picture")
+    page = found.page
+    text = page.evaluate(
+        """async (file) => {
+          const html = await (await fetch(file)).text();
+          return Search.htmlToText(html.replace(/<math.*?<.math>/gs, ""));
+        }""",
+        f"{address}{name}.html",
+    )
+    for left_out in ("code cell", "import ", "Without solutions", "web server", "assert "):
+        assert left_out not in text
+    # No word is glued to the next: each is one that the page shows. Formulas are no words.
+    page.goto(f"{address}{name}.html")
+    page.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
+    page.add_style_tag(content=".cell { content-visibility: visible !important }")
+    shown = set(page.locator("article").inner_text().split())
+    words = [word for word in text.split() if re.fullmatch(r"[A-Za-z]{5,}", word)]
+    assert len(words) > 1000
+    assert [word for word in words if word not in shown] == []
+
+
+# --- What is in the way ---------------------------------------------------------------------------
+
+COVERED = """button => {
+  const box = button.getBoundingClientRect();
+  if (!button.checkVisibility()) return { shown: false, covered: [] };
+  const walker = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+  const covered = [], range = document.createRange();
+  while (walker.nextNode()) {
+    range.selectNodeContents(walker.currentNode);
+    const meets = it => it.left < box.right && it.right > box.left && it.top < box.bottom
+      && it.bottom > box.top;
+    if (Array.from(range.getClientRects()).some(meets)) covered.push(walker.currentNode.data);
+  }
+  const reached = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+  return { shown: true, covered, reached: button.contains(reached), inside: box.left >= 0 };
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_back_to_top_covers_no_text(width, chromium, address):
+    context = chromium.new_context(viewport={"width": width, "height": 700})
+    page = context.new_page()
+    page.goto(f"{address}channels.html", wait_until="networkidle")
+    page.add_style_tag(content=".cell { content-visibility: visible !important }")
+    button = page.locator(".back-to-top")
+    page.mouse.move(width / 2, 350)
+    for _ in range(6):
+        page.mouse.wheel(0, 1500)
+        page.wait_for_timeout(150)
+        page.mouse.wheel(0, -300)  # the theme shows it to who scrolls up
+        page.wait_for_timeout(150)
+        assert page.locator("html.show-back-to-top").count() == 1
+        found = button.evaluate(COVERED)
+        assert found["shown"] == (width == 1400)
+        assert found["covered"] == []
+        if found["shown"]:
+            assert found["reached"]
+            assert found["inside"]
+    if width == 1400:
+        page.get_by_role("link", name="Back to top").click()
+        page.wait_for_function("() => scrollY === 0")
+    context.close()
+
+
+# --- Where no script runs -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["images", "pooling"])
+@pytest.mark.parametrize("way", ["file", "no scripts", "server"])
+def test_a_figure_that_stands_still_says_why(way, name, chromium, site, address):
+    context = chromium.new_context(java_script_enabled=way != "no scripts")
+    page = context.new_page()
+    page.goto(f"{f'file://{site}/' if way == 'file' else address}{name}.html")
+    if way == "server":
+        wake(page)
+    said = {"file": "make serve", "no scripts": "JavaScript", "server": None}[way]
+    for explorer in page.locator("[linked]").all():
+        notes = explorer.locator(".explorer-note").filter(visible=True)
+        assert notes.count() == (1 if said else 0)
+        if said:
+            assert said in notes.text_content()
+            assert explorer.locator("div.figure svg").is_visible()
+    page.emulate_media(media="print")
+    assert page.locator(".explorer-note").filter(visible=True).count() == 0
+    context.close()
+
+
+# --- The whole ------------------------------------------------------------------------------------
 
 
 def test_lenet_page_reports_a_whole_training(site):

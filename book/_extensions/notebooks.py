@@ -379,7 +379,7 @@ def _offer(
             for address, does, mark in links
         )
         items.append(f"<li>{title}: {', '.join(described)}</li>")
-    offer = f'<ul class="notebooks" aria-label="Notebooks">{"".join(items)}</ul>'
+    offer = f'<ul class="notebooks no-search" aria-label="Notebooks">{"".join(items)}</ul>'
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{offer}", 1)
 
 
