@@ -20,16 +20,15 @@ WORDS_ONLY = {name for name in PAGES if name.startswith("api")} | {"bibliography
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-@pytest.fixture(params=["light", "dark", "phone"])
+@pytest.fixture(params=["desk", "phone"])
 def page(request, chromium):
     """A browser page that records what it asks for and what goes wrong."""
     phone = request.param == "phone"
     context = chromium.new_context(
-        viewport={"width": 360 if phone else 1280, "height": 800},
-        color_scheme="dark" if request.param == "dark" else "light",
+        viewport={"width": 360 if phone else 1280, "height": 800}, color_scheme="light"
     )
     page = context.new_page()
-    page.look = request.param
+    page.is_phone = phone
     page.requests, page.problems = [], listen(page)
     page.on("request", lambda asked: page.requests.append(asked.url))
     page.on("response", lambda got: got.ok or page.problems.append(f"{got.status} {got.url}"))
@@ -44,27 +43,28 @@ def barriers(page, context=None, **options):
 
 
 def weak_contrasts(page):
-    """What axe finds hard to read. It takes long: of code or formulas of one kind, one will do.
+    """What axe finds hard to read. It takes long: of code and formulas, one part of a kind will do.
 
-    The article of a phone's page has the colours of the light one. Its header is its own.
+    The article of a phone's page has the colours of the desk's. Its header is its own.
     """
     page.evaluate(
         """() => {
             const known = new Set();
-            for (const part of document.querySelectorAll(".highlight, math")) {
-                const marked = part.querySelectorAll("[class]");
-                const kinds = Array.from(marked, it => it.getAttribute("class"));
-                if (part.matches("math")) {
-                    kinds.push(getComputedStyle(part).color + part.closest("[class]").className);
-                }
-                part.toggleAttribute("data-known", kinds.every(kind => known.has(kind)));
-                kinds.forEach(kind => known.add(kind));
+            for (const part of document.querySelectorAll(".highlight span[class], math")) {
+                const kind = part.matches("math")
+                  ? getComputedStyle(part).color + part.closest("[class]").className
+                  : part.closest(".highlight").parentElement.className + part.className;
+                part.toggleAttribute("data-known", known.has(kind));
+                known.add(kind);
             }
         }"""
     )
+    hidden = page.add_style_tag(content="[data-known] { visibility: hidden }")
     contrast = {"type": "rule", "values": ["color-contrast"]}
-    left_out = "article" if page.look == "phone" else "[data-known]"
-    return barriers(page, {"exclude": [[left_out]]}, runOnly=contrast)
+    part = {"exclude": [["article"]]} if page.is_phone else None
+    found = barriers(page, part, runOnly=contrast)
+    hidden.evaluate("style => style.remove()")
+    return found
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -74,13 +74,14 @@ def test_page(name, page, address):
     wake(page)
     # What is not laid out yet has no colours that axe could see.
     page.add_style_tag(content=".cell { content-visibility: visible !important }")
-    if folder := os.environ.get("CNN_TF_SCREENSHOTS"):  # to look at
-        shot = Path(folder, f"{name.replace('/', '-')}-{page.look}.jpg")
-        page.screenshot(path=shot, full_page=True, quality=80)
-
-    assert weak_contrasts(page) == []
-    if page.look != "dark":  # which differs from the light one in its colours alone
-        assert barriers(page, rules={"color-contrast": {"enabled": False}}) == []
+    for scheme in ("light", "dark"):  # which differ in their colours alone
+        page.emulate_media(color_scheme=scheme)
+        if folder := os.environ.get("CNN_TF_SCREENSHOTS"):  # to look at
+            device = "phone" if page.is_phone else "desk"
+            shot = Path(folder, f"{name.replace('/', '-')}-{device}-{scheme}.jpg")
+            page.screenshot(path=shot, full_page=True, quality=80)
+        assert weak_contrasts(page) == []
+    assert barriers(page, rules={"color-contrast": {"enabled": False}}) == []
     assert page.problems == []
     foreign = [url for url in page.requests if not url.startswith((address, "data:", "blob:"))]
     assert foreign == []
@@ -96,9 +97,12 @@ def test_page(name, page, address):
 
 def test_code_is_as_dark_as_its_page(page, address):
     page.goto(f"{address}channels.html")
-    color = page.locator(".highlight").first.evaluate("it => getComputedStyle(it).backgroundColor")
-    red, green, blue = map(int, re.findall(r"\d+", color)[:3])
-    assert (max(red, green, blue) < 128) == (page.look == "dark"), color
+    code = page.locator(".highlight").first
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        color = code.evaluate("it => getComputedStyle(it).backgroundColor")
+        red, green, blue = map(int, re.findall(r"\d+", color)[:3])
+        assert (max(red, green, blue) < 128) == (scheme == "dark"), color
 
 
 def test_the_browser_loads_nothing_from_elsewhere(page, address):
@@ -118,10 +122,12 @@ def test_the_browser_loads_nothing_from_elsewhere(page, address):
 
 def test_figures_take_the_text_colour_of_the_page(page, address):
     page.goto(f"{address}lenet.html")
-    colour = "element => getComputedStyle(element).fill"
-    label = page.locator("div.figure svg text", has_text="epoch").first.evaluate(colour)
-    text = page.locator("article p").first.evaluate("e => getComputedStyle(e).color")
-    assert label == text
+    label = page.locator("div.figure svg text", has_text="epoch").first
+    text = page.locator("article p").first
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        colour = text.evaluate("it => getComputedStyle(it).color")
+        assert label.evaluate("it => getComputedStyle(it).fill") == colour
 
 
 def test_formulas_are_drawn_by_the_browser_in_our_font(page, address):

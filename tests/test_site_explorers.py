@@ -299,7 +299,7 @@ REFUSED = {
         ("size n", "−3", "1 to 10"),
         ("stride s", "two", "a number, 1 to 5"),
     ],
-    "channels": [("Kernel size", "4", "1 to 3"), ("Rows of X", "1", "2 to 6")],
+    "channels": [("Kernel size", "4", "1 to 3"), ("Rows of X", "7", "1 to 6")],
     "pooling": [("Window", "12", "1 to 4"), ("Stride", "0", "1 to 4")],
     "receptive-field": [("kernel size of layer 2", "12", "1 to 11")],
 }

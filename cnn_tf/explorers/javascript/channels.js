@@ -22,7 +22,7 @@ import { added, sum } from "./numbers.js";
 /** @typedef {number[][][]} Planes One matrix for each channel. */
 
 /** What Python lets through: channels, rows and columns. */
-const [, MOST] = LIMITS.channels.X;
+const [LEAST, MOST] = LIMITS.channels.X;
 
 export class Channels extends Explorer {
   static kinds = {
@@ -94,29 +94,29 @@ export class Channels extends Explorer {
   build() {
     const images = () => size(this.state.X);
     const kernels = () => size(this.state.K[0])[0];
-    const fitting = () => Math.min(3, ...images()); // a kernel is no larger than the image
+    const fitting = () => Math.min(...images()); // a kernel is no larger than the image
     return [
       beside(this.#pairs, result(term("=", this.#planes))),
       this.#sum,
       row(
         this.#shown,
-        this.#number("Input channels", 1, 3, () => this.state.X.length, (n) => ({
+        this.#number("Input channels", () => MOST, () => this.state.X.length, (n) => ({
           X: continued(this.state.X, n, this.#before.X),
         })),
-        this.#number("Output channels", 1, 4, () => this.state.K.length, (n) => ({
+        this.#number("Output channels", () => MOST, () => this.state.K.length, (n) => ({
           K: continued(this.state.K, n, this.#before.K),
         })),
       ),
       row(
-        this.#number("Kernel size", 1, fitting, kernels, (k) => ({
+        this.#number("Kernel size", fitting, kernels, (k) => ({
           K: this.state.K.map((/** @type {Planes} */ it, /** @type {number} */ o) =>
             sized(it, k, k, o, (c) => this.#resizer(`K ${o} ${c}`))
           ),
         })),
-        this.#number("Rows of X", 2, MOST, () => images()[0], (n) => ({
+        this.#number("Rows of X", () => MOST, () => images()[0], (n) => ({
           X: this.#sizedX(n, images()[1]),
         })),
-        this.#number("Columns of X", 2, MOST, () => images()[1], (n) => ({
+        this.#number("Columns of X", () => MOST, () => images()[1], (n) => ({
           X: this.#sizedX(images()[0], n),
         })),
       ),
@@ -141,13 +141,13 @@ export class Channels extends Explorer {
   /**
    * A control for a size.
    * @param {string} label
-   * @param {number} least
-   * @param {number | (() => number)} most
+   * @param {() => number} most
    * @param {() => number} get
    * @param {(n: number) => import("./element.js").State} changes
    */
-  #number(label, least, most, get, changes) {
-    return this.numberControl(label, { least, most, get, set: (n) => this.change(changes(n)) });
+  #number(label, most, get, changes) {
+    const set = (/** @type {number} */ n) => this.change(changes(n));
+    return this.numberControl(label, { least: LEAST, most, get, set });
   }
 
   /** Make the matrices of the next input channel. */
