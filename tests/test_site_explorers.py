@@ -974,7 +974,12 @@ def test_a_long_run_stays_as_fast(show):
           });
         }"""
     )
-    assert np.median(times[-200:]) < 3 * np.median(times[200:400])
+    # Other programs run at the same time: the calmest twenty steps say what the page can do.
+    early, late = (
+        min(np.median(part[first : first + 20]) for first in range(0, 200, 20))
+        for part in (times[200:400], times[-200:])
+    )
+    assert late < 3 * early
 
 
 # --- The receptive field --------------------------------------------------------------------------

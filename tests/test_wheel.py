@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# The oldest and the newest with which it says to work.
-SUPPORTED = ("3.11", "3.13")
+SUPPORTED = ("3.11", "3.12", "3.13")
 
 # Each public name is used as its docstring uses it. One module without an underscore holds helpers.
 PROGRAM = """

@@ -4,7 +4,7 @@ import { corr2d, squaredError } from "./arithmetic.js";
 import { calm, define, Explorer, make, matrixOf, number, row, say } from "./element.js";
 import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
-import { format } from "./numbers.js";
+import { format, rounded } from "./numbers.js";
 
 /** @typedef {import("./element.js").State} State */
 /** @typedef {{kernel: number[][], loss: number, gradient: number[][], rate: number}} Moment
@@ -195,7 +195,7 @@ export class Learning extends Explorer {
         this.#again,
         this.button("Another start", () => {
           const start = this.state.K.map((/** @type {number[]} */ values) =>
-            values.map(() => Math.round(200 * Math.random() - 100) / 100)
+            values.map(() => rounded(2 * Math.random() - 1, 2))
           );
           this.change({ start });
         }),
@@ -260,7 +260,7 @@ export class Learning extends Explorer {
 
   #words() {
     const { kernel, loss } = this.#now;
-    const numbers = kernel.flat().map((k) => any(Math.round(1000 * k) / 1000)).join(", ");
+    const numbers = kernel.flat().map((k) => any(rounded(k, 3))).join(", ");
     const now = `Step ${this.#steps}: loss ${any(loss)}, kernel ${numbers}`;
     if (this.#diverged()) {
       return `${now}. It has diverged: start again with a smaller learning rate.`;
@@ -313,8 +313,7 @@ export class Learning extends Explorer {
 }
 
 /**
- * The learning rate of the slider that is about half of the largest one that converges: near it the
- * loss falls fastest.
+ * The largest learning rate of the slider that is well below the largest one that converges.
  * @param {number} limit
  */
 function suited(limit) {
@@ -373,8 +372,7 @@ function inUnits(matrix, name, values, lit) {
   const unit = most < 999.5 ? 1 : 10 ** Math.floor(Math.log10(most));
   const asked = unit === 1 ? name : `${name}, in units of ${any(unit)}`;
   if (asked !== matrix.name) matrix.rename(asked);
-  const short = (/** @type {number} */ value) =>
-    Number((Math.round(100 * value / unit) / 100).toPrecision(3));
+  const short = (/** @type {number} */ value) => Number(rounded(value / unit, 2).toPrecision(3));
   matrix.show(values.map((each) => each.map(short)), { lit });
 }
 

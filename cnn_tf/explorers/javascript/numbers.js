@@ -19,7 +19,7 @@ export function spelled(text) {
  * @param {number} value
  * @param {Limits} limits
  */
-export function refusal(value, { least, most, integer = false }) {
+function refusal(value, { least, most, integer = false }) {
   const range = `${format(least)} to ${format(most)}`;
   if (Number.isNaN(value)) return `a number, ${range}`;
   if (value < least || value > most) return range;

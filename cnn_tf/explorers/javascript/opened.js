@@ -21,7 +21,7 @@ import {
 } from "./feature-maps.js";
 import { Matrix } from "./matrix.js";
 import { fed, mixes, seen, SIDE, terms, times } from "./network.js";
-import { factor, format } from "./numbers.js";
+import { factor, format, rounded } from "./numbers.js";
 import { largest, overlay, paint } from "./picture.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
@@ -69,8 +69,8 @@ const WORDS = { relu: "ReLU", sigmoid: "sigmoid", tanh: "tanh", linear: "linear"
 function rounding(values, digits = 4) {
   const most = largest({ shape: [], data: Float64Array.from(values) });
   if (!(most > 0 && most < 1e12)) return (x) => x;
-  const scale = 10 ** Math.min(12, Math.max(0, digits - 1 - Math.floor(Math.log10(most))));
-  return (x) => Math.round(x * scale) / scale;
+  const behind = Math.min(12, Math.max(0, digits - 1 - Math.floor(Math.log10(most))));
+  return (x) => rounded(x, behind);
 }
 
 /**
