@@ -350,15 +350,18 @@ def test_cells_take_numbers_as_they_are_written(name, show, page):
         assert numbers(explorer, table)[0][0] == value
     assert cell.get_attribute("aria-invalid") is None
     cell.fill("7")
+    outside = "−1000000 to 1000000"
     for text, reason in {
-        "1e9": "−1000000 to 1000000",
-        "x": "a number, −1000000 to 1000000",
+        "1e9": outside,
+        "123456789012": outside,
+        "x": f"a number, {outside}",
     }.items():
         cell.focus()
         page.keyboard.press("Control+a")
         page.keyboard.type(text)
         page.keyboard.press("Tab")
         assert cell.input_value() == text
+        assert cell.evaluate("it => it.scrollWidth <= it.clientWidth"), text
         told = explorer.get_by_role("alert").filter(visible=True).inner_text()
         assert told == f"Row 1, column 1: {reason}"
         # The state stays what it was.

@@ -183,7 +183,12 @@ export class Matrix {
       set: (value) => this.edit?.(i, j, value),
       begin: () => before = this.#values[i][j],
       undo: () => this.edit?.(i, j, before),
-      tell: (reason) => say(this.#refused, reason && `Row ${i + 1}, column ${j + 1}: ${reason}`),
+      tell: (reason) => {
+        say(this.#refused, reason && `Row ${i + 1}, column ${j + 1}: ${reason}`);
+        // What is refused is not cut, either.
+        const widths = this.#widths.split(" ").map(Number);
+        this.#widen(widths.with(j, Math.max(widths[j], width(input.value))));
+      },
     });
     this.#entries.set(input, entry);
     return input;
