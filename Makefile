@@ -28,17 +28,18 @@ UV := .venv/bin/uv
 DENO := .venv/bin/deno
 # -T: of a failing cell, show the cell and its error. -j: pages are executed two at a time (see conf.py).
 SPHINX := $(PY) -m sphinx -j 2 -T -W --keep-going -n -c . -d _build/doctrees
-.PHONY: book test serve check lock upgrade lock-check links bench experiments shake install colab clean distclean help
+.PHONY: book test serve check kit lock upgrade lock-check links bench experiments shake install colab clean distclean help
 
 book: install
 	$(SPHINX) -b html book _build/html
 	$(SPHINX) -q -b notebooks book _build/notebooks
 	@mkdir -p _build/html/notebooks && cp _build/notebooks/*.ipynb _build/html/notebooks
+	$(PY) -m tools.course _build/notebooks/questions.json _build/html/teaching
 	@echo
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
 test: install
-	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile --ignore tests/test_wheel.py $(ARGS)
 
 serve: book
 	@echo "The book is at http://localhost:$(PORT)/ (stop with Ctrl-C)"
@@ -52,11 +53,15 @@ check: install lock-check
 	$(DENO) fmt --quiet --check
 	$(DENO) check --quiet cnn_tf/explorers/javascript book/_static
 	$(PY) -m codespell_lib
-	$(PY) -m pytest -q tests/test_links.py
+	$(PY) -m pytest -q tests/test_links.py tests/test_wheel.py
 
 bench: install
 	$(PY) -m benchmarks $(ARGS)
 	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m benchmarks $(ARGS)
+
+# The pages for lecturers, with the questions as files for course platforms.
+kit: book
+	@echo "The teaching kit begins at $(CURDIR)/_build/html/teaching/index.html"
 
 # Trains what experiments/records lacks: hours, in pieces. It can be stopped at any moment.
 experiments: install
@@ -137,10 +142,11 @@ help:
 	@echo "make book       build the site in _build/html (the default)"
 	@echo "make serve      build it and show it at http://localhost:$(PORT)/ (PORT=...)"
 	@echo "make test       run the tests (ARGS=... for pytest)"
-	@echo "make check      style, types, spelling, lock files, links within the project"
+	@echo "make check      style, types, spelling, lock files, links within the project, the wheel"
 	@echo "make bench      compare speeds with Keras and with plain loops"
 	@echo "make experiments  train what the records lack (ARGS=\"ladder\"); can be stopped at any moment"
 	@echo "make shake      execute the pages with other roundings (ARGS=\"lenet --times 3\")"
+	@echo "make kit        the pages for lecturers, and the questions for course platforms"
 	@echo "make links      open every link in the book"
 	@echo "make install    only make .venv"
 	@echo "make colab      an environment with Colab's versions in .venv/colab, for the tests"

@@ -33,6 +33,7 @@ extensions = [
     "mathml",
     "solutions",
     "api",
+    "questions",
     "notebooks",
     "explorers",
     "previews",

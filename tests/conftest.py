@@ -15,6 +15,12 @@ from pathlib import Path
 # Before TensorFlow is imported: its start-up log is not about us.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+# Of several processes, one for each core: with more threads they would wait for one another.
+os.environ.update(
+    {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    if "PYTEST_XDIST_WORKER" in os.environ
+    else {}
+)
 
 import hypothesis
 import numpy as np
@@ -58,6 +64,7 @@ def site(tmp_path_factory, worker_id):
             done = subprocess.run(
                 ["make", "book"],
                 cwd=ROOT,
+                env={name: it for name, it in os.environ.items() if "_NUM_" not in name},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -40,14 +40,6 @@ def test_a_page_says_what_it_is_and_what_remains(page):
 
 
 @pytest.mark.parametrize("page", CHAPTER)
-def test_a_self_test_has_answers_that_unfold(page):
-    questions = source(page).split("\n## Check yourself\n")[1].split("\n## ")[0]
-    answers = re.findall(r"^:::\{admonition\} Answer\n:collapsible: closed\n\n\S", questions, re.M)
-    asked = re.findall(r"^\*\*\d\.?\*\*", questions, re.M)
-    assert len(answers) == len(asked) >= (2 if page == "atoms" else 4)
-
-
-@pytest.mark.parametrize("page", CHAPTER)
 def test_a_page_is_not_longer_than_a_sitting(page):
     main = [cell for cell in cells(SOLUTION.sub("", source(page))) if not is_bookkeeping(cell)]
     assert 8 <= len(main) <= 30

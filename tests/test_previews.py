@@ -3,7 +3,7 @@
 import pytest
 from bs4 import BeautifulSoup
 
-from tests.browser import listen
+from tests.browser import listen, wake
 from tests.chapter import CHAPTER
 
 pytestmark = pytest.mark.slow
@@ -79,6 +79,7 @@ def visit(page, address):
     page.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
     # Else a cell near by may be laid out at any moment.
     page.add_style_tag(content=".cell { content-visibility: visible !important }")
+    wake(page)  # an explorer that begins to live may be a pixel higher than its figure
 
 
 def reach(page, link):

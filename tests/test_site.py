@@ -12,10 +12,10 @@ from tests.browser import listen, wake
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     path.relative_to(ROOT / "book").with_suffix("").as_posix()
-    for pattern in ("*.md", "api/*.md")
+    for pattern in ("*.md", "api/*.md", "teaching/*.md")
     for path in (ROOT / "book").glob(pattern)
 )
-WORDS_ONLY = {name for name in PAGES if name.startswith("api")} | {"bibliography", "glossary"}
+WORDS_ONLY = {name for name in PAGES if "/" in name} | {"bibliography", "glossary"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 

@@ -9,6 +9,7 @@ folded answers, the numbers of figures and equations. Links lead to the site.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import zlib
@@ -20,9 +21,11 @@ from typing import Any
 
 import nbformat
 from docutils import nodes
+from docutils.utils import new_document
 from jupyter_cache import get_cache
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from questions import describe, question, question_choice, question_field, question_hint
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.math import get_node_equation_number
@@ -38,6 +41,7 @@ from sphinx_markdown_builder.contexts import (
 from sphinx_markdown_builder.translator import MarkdownTranslator
 
 _FOLDER = "notebooks"  # beside the pages of the site
+_QUESTIONS = "questions.json"  # of all pages, in that folder; and of a page, within a notebook
 _SUFFIXES = {"": True, "-exercises": False}  # of the two notebooks, and whether they have solutions
 
 # How the translator says where cells begin: a code cell by its number on the page, a Markdown cell,
@@ -65,20 +69,23 @@ from cnn_tf.training import device_name
 
 print(device_name())"""
 
-_RECORDS = """\
-# The records of trainings that this page reads, packed.
+_FILES = """\
+# The questions of this page, and the records of trainings that it reads, packed.
 import base64
 import os
 import tempfile
 import zlib
 from pathlib import Path
 
+from cnn_tf.questions import check
+
 packed = {packed}
-records = tempfile.TemporaryDirectory()  # until the kernel stops
+files = tempfile.TemporaryDirectory()  # until the kernel stops
 for name, text in packed.items():
     content = zlib.decompress(base64.b64decode(text))
-    Path(records.name, name).write_bytes(content)
-os.environ["CNN_TF_RECORDS"] = records.name"""
+    Path(files.name, name).write_bytes(content)
+os.environ["CNN_TF_RECORDS"] = files.name
+os.environ["CNN_TF_QUESTIONS"] = str(Path(files.name, "{questions}"))"""
 _READS_RECORD = re.compile(r"read_record\(\"([\w-]+)\"\)")
 
 
@@ -186,6 +193,36 @@ class NotebookTranslator(MarkdownTranslator):
         """End what the title's heading folds."""
         self._mark("end")
 
+    # Questions
+
+    def visit_question(self, node: question) -> None:
+        """Begin a cell with the number of the question."""
+        self._mark("text")
+        self.add(f"**Question {node['number']}.**", prefix_eol=2, suffix_eol=2)
+
+    def depart_question(self, node: question) -> None:
+        """Nothing is left to do."""
+
+    def visit_question_field(self, node: question_field) -> None:
+        """List what there is to choose from."""
+
+    def depart_question_field(self, node: question_field) -> None:
+        """Mark where the answer is checked; what comes then is its explanation."""
+        self._mark(f"check {node['name']}")
+
+    def visit_question_choice(self, node: question_choice) -> None:
+        """Write its letter before a choice."""
+        self._push_context(SubContext(_PARAGRAPH))
+        self.add(f"**{chr(ord('a') + node['value'])}** ")
+
+    def depart_question_choice(self, node: question_choice) -> None:
+        """Close what `visit_question_choice` has opened."""
+        self._pop_context()
+
+    def visit_question_hint(self, node: question_hint) -> None:
+        """Leave hints to the check."""
+        raise nodes.SkipNode
+
     # Links
 
     def visit_reference(self, node: nodes.reference) -> None:
@@ -214,6 +251,12 @@ class NotebookBuilder(MarkdownBuilder):
     format = "notebooks"
     epilog = "The notebooks are in %(outdir)s."
     default_translator_class = NotebookTranslator
+    allow_parallel = False  # the questions of all pages go into one file
+
+    def init(self) -> None:
+        """Begin without a question."""
+        super().init()
+        self.questions: dict[str, Any] = {}
 
     def get_target_uri(self, docname: str, typ: str | None = None) -> str:
         """Give the address of a page of the site."""
@@ -239,6 +282,7 @@ class NotebookBuilder(MarkdownBuilder):
         made = [
             Path(self.outdir, f"{page}{suffix}.ipynb") for page in pages for suffix in _SUFFIXES
         ]
+        made.append(Path(self.outdir, _QUESTIONS))
         if any(not path.exists() or path.stat().st_mtime < changed for path in made):
             yield from pages
 
@@ -249,6 +293,9 @@ class NotebookBuilder(MarkdownBuilder):
         executed = Path(self.doctreedir).parent / "jupyter_execute" / f"{docname}.ipynb"
         self.current_doc_name = docname
         self.fignumbers = self.env.toc_fignumbers.get(docname, {})  # where Sphinx looks for them
+        self.current_doctree = doctree
+        questions = describe(doctree, self._render)
+        self.questions |= questions
         translator = self.create_translator(doctree, self)
         doctree.walkabout(translator)
         pieces = _PARTS.split(translator.astext())
@@ -259,11 +306,14 @@ class NotebookBuilder(MarkdownBuilder):
         for suffix, solved in _SUFFIXES.items():
             cells = list(_cells(parts, page, solved))
             title = 1 + next(i for i, cell in enumerate(cells) if cell.source.startswith("# "))
-            cells[title:title] = [*self._first_cells(docname), *_records(page)]
+            cells[title:title] = [*self._first_cells(docname), self._files(page, questions)]
             _write(Path(self.outdir, f"{docname}{suffix}.ipynb"), cells)
 
     def finish(self) -> None:
-        """Nothing is left to do: a notebook needs no other file."""
+        """Write the questions of all pages, for courses; a notebook needs no other file."""
+        if self.questions:
+            text = json.dumps(self.questions, indent=1, ensure_ascii=False)
+            Path(self.outdir, _QUESTIONS).write_text(text + "\n", encoding="utf-8")
 
     def _first_cells(self, docname: str) -> list[NotebookNode]:
         """Say where this comes from; install the package; name the device."""
@@ -280,18 +330,27 @@ class NotebookBuilder(MarkdownBuilder):
             new_code_cell(_DEVICE),
         ]
 
+    def _files(self, page: NotebookNode, questions: dict[str, Any]) -> NotebookNode:
+        """Bring along the records and questions of a page, for a notebook stands alone."""
+        names = sorted({name for cell in page.cells for name in _READS_RECORD.findall(cell.source)})
+        records = Path(os.environ["CNN_TF_RECORDS"])
+        files = {f"{name}.json": (records / f"{name}.json").read_bytes() for name in names}
+        files[_QUESTIONS] = json.dumps(questions).encode()
+        packed = {
+            name: base64.b64encode(zlib.compress(content, 9)).decode()
+            for name, content in files.items()
+        }
+        source = _FILES.format(packed=pformat(packed, width=100), questions=_QUESTIONS)
+        hidden = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+        return new_code_cell(source, metadata=hidden)
 
-def _records(page: NotebookNode) -> list[NotebookNode]:
-    """Bring along the records that a page reads, for a notebook stands alone."""
-    names = sorted({name for cell in page.cells for name in _READS_RECORD.findall(cell.source)})
-    if not names:
-        return []
-    packed = {}
-    for name in names:
-        content = Path(os.environ["CNN_TF_RECORDS"], f"{name}.json").read_bytes()
-        packed[f"{name}.json"] = base64.b64encode(zlib.compress(content, 9)).decode()
-    hidden = {"jupyter": {"source_hidden": True}, "cellView": "form"}
-    return [new_code_cell(_RECORDS.format(packed=pformat(packed, width=100)), metadata=hidden)]
+    def _render(self, parts: list[nodes.Node]) -> str:
+        """Give parts of a page as Markdown by themselves."""
+        document = new_document("", self.current_doctree.settings)
+        document += [part.deepcopy() for part in parts]
+        translator = self.create_translator(document, self)
+        document.walkabout(translator)
+        return str(translator.astext()).strip()
 
 
 def _sections(env: BuildEnvironment) -> list[str]:
@@ -312,6 +371,8 @@ def _cells(
             yield _code_cell(page.cells[int(mark)], solved)
         elif mark == "answer" and not solved:
             yield new_code_cell("# Your answer\n")
+        elif mark.startswith("check "):
+            yield new_code_cell(f'check("{mark.removeprefix("check ")}", ...)')
         if text:
             folds = {"jp-MarkdownHeadingCollapsed": True} if mark == "solution" else {}
             yield new_markdown_cell(text, metadata=folds)
