@@ -28,7 +28,7 @@ UV := .venv/bin/uv
 DENO := .venv/bin/deno
 # -T: of a failing cell, show the cell and its error. -j: pages are executed two at a time (see conf.py).
 SPHINX := $(PY) -m sphinx -j 2 -T -W --keep-going -n -c . -d _build/doctrees
-.PHONY: book test serve check kit lock upgrade lock-check links bench experiments shake install colab clean distclean help
+.PHONY: book test serve check pdf epub kit lock upgrade lock-check links bench experiments shake install colab clean distclean help
 
 book: install
 	$(SPHINX) -b html book _build/html
@@ -58,6 +58,10 @@ check: install lock-check
 bench: install
 	$(PY) -m benchmarks $(ARGS)
 	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m benchmarks $(ARGS)
+
+# The chapter as one file, beside the site: for a printer (by Chromium), and for a reader of books.
+pdf epub: book
+	$(PY) -m tools.paper $@ _build/html _build/html/cnn_tf.$@
 
 # The pages for lecturers, with the questions as files for course platforms.
 kit: book
@@ -146,6 +150,7 @@ help:
 	@echo "make bench      compare speeds with Keras and with plain loops"
 	@echo "make experiments  train what the records lack (ARGS=\"ladder\"); can be stopped at any moment"
 	@echo "make shake      execute the pages with other roundings (ARGS=\"lenet --times 3\")"
+	@echo "make pdf        the chapter as one PDF (needs Chromium); make epub: for readers of books"
 	@echo "make kit        the pages for lecturers, and the questions for course platforms"
 	@echo "make links      open every link in the book"
 	@echo "make install    only make .venv"

@@ -32,7 +32,8 @@ def visit_math(self: HTML5Translator, node: nodes.math) -> None:
 
 def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
     """Write a displayed formula, with its number and its anchor if it has them."""
-    anchor = f' id="{node["ids"][0]}"' if node["ids"] else ""
+    in_wrapper = node.parent["ids"] == node["ids"]  # MyST's, which has the anchor already
+    anchor = f' id="{node["ids"][0]}"' if node["ids"] and not in_wrapper else ""
     self.body.append(f'<div class="equation"{anchor} tabindex="0">{_mathml(node, display=True)}')
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')

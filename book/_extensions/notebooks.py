@@ -25,7 +25,14 @@ from docutils.utils import new_document
 from jupyter_cache import get_cache
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from questions import describe, question, question_choice, question_field, question_hint
+from questions import (
+    LETTERS,
+    describe,
+    question,
+    question_choice,
+    question_field,
+    question_hint,
+)
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.math import get_node_equation_number
@@ -213,7 +220,7 @@ class NotebookTranslator(MarkdownTranslator):
     def visit_question_choice(self, node: question_choice) -> None:
         """Write its letter before a choice."""
         self._push_context(SubContext(_PARAGRAPH))
-        self.add(f"**{chr(ord('a') + node['value'])}** ")
+        self.add(f"**{LETTERS[node['value']]}** ")
 
     def depart_question_choice(self, node: question_choice) -> None:
         """Close what `visit_question_choice` has opened."""

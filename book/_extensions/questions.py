@@ -36,6 +36,7 @@ from sphinx.writers.html5 import HTML5Translator
 _logger = logging.getLogger(__name__)
 
 # What each kind asks to be typed, and an example of it.
+LETTERS = "abcdefgh"  # of the choices
 KINDS = {
     "number": "a number, such as 12 or 1/3",
     "shape": "whole numbers, such as 3, 4",
@@ -117,8 +118,9 @@ class Question(SphinxDirective):
             if one is not right:
                 said = {"value": one["value"], "within": one["within"], "classes": ["no-search"]}
                 node += question_hint("", *one.children, **said)
+        plain = _plainly(kind, right)
         title = nodes.title("", "Answer")
-        node += nodes.admonition("", title, *right.children, collapsible="closed")
+        node += nodes.admonition("", title, plain, *right.children, collapsible="closed")
         return [node]
 
     def _value(self, kind: str, one: given_answer) -> Any:
@@ -146,6 +148,23 @@ def _choices(kind: str, answers: list[given_answer]) -> Iterator[question_choice
     if kind == "choice":
         for number, one in enumerate(answers):
             yield question_choice("", "", *one["words"], value=number)
+
+
+def _plainly(kind: str, right: given_answer) -> nodes.paragraph:
+    """The right answer by itself, which an explanation may never write out."""
+    value = right["value"]
+    if kind == "choice":
+        words = [part.deepcopy() for part in right["words"]]
+        return nodes.paragraph("", "", nodes.strong("", LETTERS[value]), nodes.Text(" "), *words)
+    if kind == "matrix":
+        rows = r" \\ ".join(" & ".join(f"{number:g}" for number in row) for row in value)
+        formula = rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"
+    elif kind == "shape":
+        formula = f"({', '.join(map(str, value))})"
+    else:
+        sign = r"\approx " if right["within"] else ""
+        formula = sign + f"{value:.3g}" if right["within"] else f"{value:,}".replace(",", "{,}")
+    return nodes.paragraph("", "", nodes.math("", formula))
 
 
 def describe(
@@ -220,7 +239,11 @@ def _depart_field(self: HTML5Translator, node: question_field) -> None:
 
 
 def _visit_choice(self: HTML5Translator, node: question_choice) -> None:
-    self.body.append(f'<label><input type="radio" name="answer" value="{node["value"]}"> <span>')
+    value = node["value"]
+    self.body.append(
+        f'<label><input type="radio" name="answer" value="{value}">'
+        f"<strong>{LETTERS[value]}</strong> <span>"
+    )
 
 
 def _depart_choice(self: HTML5Translator, node: question_choice) -> None:
