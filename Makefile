@@ -28,7 +28,7 @@ UV := .venv/bin/uv
 DENO := .venv/bin/deno
 # -T: of a failing cell, show the cell and its error. -j: pages are executed two at a time (see conf.py).
 SPHINX := $(PY) -m sphinx -j 2 -T -W --keep-going -n -c . -d _build/doctrees
-.PHONY: book test serve check pdf epub kit lock upgrade lock-check links bench experiments shake install colab clean distclean help
+.PHONY: book test serve check pdf epub slides kit lock upgrade lock-check links bench experiments shake install colab clean distclean help
 
 book: install
 	$(SPHINX) -b html book _build/html
@@ -62,6 +62,10 @@ bench: install
 # The chapter as one file, beside the site: for a printer (by Chromium), and for a reader of books.
 pdf epub: book
 	$(PY) -m tools.paper $@ _build/html _build/html/cnn_tf.$@
+
+# A lecture deck of each section, and its handout, in _build/html/slides.
+slides: book
+	$(PY) -m tools.slides _build/html
 
 # The pages for lecturers, with the questions as files for course platforms.
 kit: book
@@ -151,6 +155,7 @@ help:
 	@echo "make experiments  train what the records lack (ARGS=\"ladder\"); can be stopped at any moment"
 	@echo "make shake      execute the pages with other roundings (ARGS=\"lenet --times 3\")"
 	@echo "make pdf        the chapter as one PDF (needs Chromium); make epub: for readers of books"
+	@echo "make slides     a lecture deck of each section (needs Chromium, for the handouts)"
 	@echo "make kit        the pages for lecturers, and the questions for course platforms"
 	@echo "make links      open every link in the book"
 	@echo "make install    only make .venv"

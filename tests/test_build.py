@@ -169,6 +169,43 @@ def test_words_that_set_an_explorer_are_checked(project):
         assert re.search(rf"index\.md:\d+: WARNING: explore: {re.escape(message)}", output), output
 
 
+QUESTION = """
+:::::{question} KIND
+TEXT
+
+::::{right} RIGHT
+So.
+::::
+
+WRONG
+:::::
+"""
+WRONG = "::::{wrong} [4, 3]\nSwapped.\n::::"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "right", "wrong", "message"),
+    [
+        ("shape", "What?", "[3, 4]", "", "needs a text, one right answer and a wrong one"),
+        ("shape", "", "[3, 4]", WRONG, "needs a text, one right answer and a wrong one"),
+        ("shape", "What?", "3, 4", WRONG, "'3, 4' is no answer of the kind 'shape' in JSON"),
+        ("shape", "What?", "[3.5, 4]", WRONG, "'[3.5, 4]' is no answer of the kind 'shape'"),
+        ("number", "What?", "true", WRONG, "'true' is no answer of the kind 'number'"),
+        ("matrix", "What?", "[[1], [2, 3]]", WRONG, "is no answer of the kind 'matrix'"),
+        ("colour", "What?", "[3, 4]", WRONG, '"colour" unknown; choose from "number"'),
+    ],
+)
+def test_a_question_that_nobody_could_answer_stops_the_build(
+    project, kind, text, right, wrong, message
+):
+    words = {"KIND": kind, "TEXT": text, "RIGHT": right, "WRONG": wrong}
+    question = re.sub("|".join(words), lambda found: words[found[0]], QUESTION)
+    project.page.write_text(f"# A page\n{question}", encoding="utf-8")
+    code, output = project.build()
+    assert code != 0
+    assert message in output
+
+
 def test_sample_is_announced_on_the_page(project):
     project.hide_the_data()
     project.page.write_text("# A page\n\nNo cell.\n", encoding="utf-8")

@@ -94,12 +94,13 @@ def read_pages(site: Path, parser: str = "html.parser") -> list[Page]:
         _answers_last(soup, body)
         _name_anchors(body, name)
         _lead_links(body, name, address)
-        pages.append(Page(name, _words(body.h1), body))
+        pages.append(Page(name, words(body.h1), body))
     return pages
 
 
-def _words(heading: Tag) -> str:
-    return " ".join(heading.get_text().split())
+def words(element: Tag) -> str:
+    """What an element says, in one line."""
+    return " ".join(element.get_text().split())
 
 
 def _still(soup: BeautifulSoup, body: Tag, address: str) -> None:
@@ -131,7 +132,7 @@ def _answers_last(soup: BeautifulSoup, body: Tag) -> None:
         title = answer.summary
         title.name, title["class"] = "h3", "answer-title"
         if question:
-            title.string = _words(question.select_one(".question-number"))
+            title.string = words(question.select_one(".question-number"))
         answer.name = "div"
         del answer["open"]
         last.append(answer.extract())
@@ -175,7 +176,7 @@ def contents(pages: list[Page]) -> Iterator[Heading]:
     for page in pages:
         yield Heading(1, page.name, page.title)
         for heading in page.body.select("h2"):
-            yield Heading(2, heading.find_parent("section")["id"], _words(heading))
+            yield Heading(2, heading.find_parent("section")["id"], words(heading))
 
 
 def _imprint() -> tuple[str, str]:
@@ -223,7 +224,7 @@ def write_pdf(site: Path, path: Path) -> None:
     pages, page_file = read_pages(site), path.with_suffix(".html")
     path.parent.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page, numbers = browser.new_page(), {}
         for _ in range(2):  # the page numbers of the contents are known once it is printed
             page_file.write_text(document(pages, site, numbers), encoding="utf-8")
@@ -245,7 +246,8 @@ def write_pdf(site: Path, path: Path) -> None:
     page_file.unlink()
 
 
-def _chromium() -> str:
+def chromium() -> str:
+    """The path of the browser that prints."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
@@ -350,21 +352,33 @@ _KINDS = {"pdf": write_pdf, "epub": write_epub}
 
 
 def offer(site: Path) -> None:
-    """Link from the first page of the site to the files that lie beside it."""
-    files = sorted(path for kind in _KINDS for path in site.glob(f"*.{kind}"))
-    index = site / "index.html"
-    soup = BeautifulSoup(index.read_text("utf-8"), "html.parser")
-    place = soup.select_one(".editions")
-    place.clear()
-    line = soup.new_tag("p", string="The whole chapter as one file: ")
-    for number, path in enumerate(files):
-        size = f"{path.stat().st_size / 1e6:.1f} MB"
-        words = f"{path.suffix[1:].upper()} ({size})"
-        line.extend([", " if number else "", soup.new_tag("a", href=path.name, string=words)])
-    line.append(".")
-    if files:
-        place.append(line)
-    index.write_text(str(soup), "utf-8")
+    """Link from the first page of the site, and of that for lecturers, to what lies beside them."""
+    whole = sorted(path for kind in _KINDS for path in site.glob(f"*.{kind}"))
+    decks = [path for name in CHAPTER for path in site.glob(f"slides/{name}.html")]
+    for index, up in ((site / "index.html", ""), (site / "teaching" / "index.html", "../")):
+        soup = BeautifulSoup(index.read_text("utf-8"), "html.parser")
+        place = soup.select_one(".editions")
+        place.clear()
+        if whole:
+            line = soup.new_tag("p", string="The whole chapter as one file: ")
+            for number, path in enumerate(whole):
+                says = f"{path.suffix[1:].upper()} ({path.stat().st_size / 1e6:.1f} MB)"
+                link = soup.new_tag("a", href=f"{up}{path.name}", string=says)
+                line.extend([", " if number else "", link])
+            line.append(".")
+            place.append(line)
+        if decks:
+            line = soup.new_tag("p", string="As slides: ")
+            for number, path in enumerate(decks):
+                title = BeautifulSoup(path.read_text("utf-8"), "html.parser").h1.get_text()
+                live = soup.new_tag("a", href=f"{up}slides/{path.name}", string=title)
+                printed = f"{up}slides/{path.with_suffix('.pdf').name}"
+                handout = soup.new_tag("a", href=printed, string="PDF")
+                handout["aria-label"] = f"{title}, slides as PDF"
+                line.extend(["; " if number else "", live, " (", handout, ")"])
+            line.append(".")
+            place.append(line)
+        index.write_text(str(soup), "utf-8")
 
 
 def main() -> None:
