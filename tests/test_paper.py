@@ -91,6 +91,15 @@ def test_pdf(site, pages, chromium, tmp_path):
     assert reader.metadata.title == "Convolutional networks"
     assert 100 < len(reader.pages) < 400
 
+    links = [
+        link.get_object().get("/A", {})
+        for page in reader.pages
+        for link in page.get("/Annots") or []
+    ]
+    addresses = [link["/URI"] for link in links if "/URI" in link]
+    assert len(links) - len(addresses) > 500  # within the book
+    assert all(address.startswith("https:") for address in addresses)
+
     def outline(entries, level=1):
         for entry in entries:
             if isinstance(entry, list):

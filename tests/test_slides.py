@@ -234,6 +234,7 @@ def test_handouts_and_links(offered, decks):
         reader = PdfReader(offered / "slides" / f"{name}.pdf")
         assert len(reader.pages) == len(decks[name])
         assert reader.trailer["/Root"]["/MarkInfo"]["/Marked"]
+        assert not any(page.get("/Annots") for page in reader.pages)  # no way into a folder
         assert f'href="slides/{name}.html"' in index
         assert f'href="slides/{name}.pdf"' in index
         html = (offered / "slides" / f"{name}.html").read_text("utf-8")

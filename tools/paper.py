@@ -188,12 +188,11 @@ def _imprint() -> tuple[str, str]:
 # --- PDF ------------------------------------------------------------------------------------------
 
 
-def document(pages: list[Page], site: Path, numbers: dict[str, int]) -> str:
-    """The whole book as one HTML page to be printed.
+def document(pages: list[Page], numbers: dict[str, int]) -> str:
+    """The whole book as one HTML page to be printed, in the folder of the site.
 
     Args:
         pages: What it consists of.
-        site: The folder of the site, which has the style sheets and the pictures.
         numbers: For each anchor of the contents, the number of its page, where known.
     """
     authors, version = _imprint()
@@ -203,14 +202,12 @@ def document(pages: list[Page], site: Path, numbers: dict[str, int]) -> str:
         for it in contents(pages)
     )
     sheets = "".join(
-        f'<link rel="stylesheet" href="{sheet.resolve().as_uri()}">'
-        for sheet in (site / "_static" / "pygments.css", site / "_static" / "book.css", STYLE)
+        f'<link rel="stylesheet" href="_static/{name}.css">' for name in ("pygments", "book")
     )
     body = "".join(str(page.body) for page in pages)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<base href="{site.resolve().as_uri()}/"><title>{TITLE}</title>{sheets}'
-        f"<style>{_SHEET}</style></head><body>"
+        f"<title>{TITLE}</title>{sheets}<style>{STYLE.read_text('utf-8')}{_SHEET}</style></head><body>"
         f'<header class="cover"><p class="cover-title">{TITLE}</p>'
         f"<p>{html.escape(authors)}</p><p>Version {version}</p>"
         "<p>Text CC BY 4.0, code MIT</p></header>"
@@ -221,29 +218,31 @@ def document(pages: list[Page], site: Path, numbers: dict[str, int]) -> str:
 
 def write_pdf(site: Path, path: Path) -> None:
     """Print the book by Chromium: tagged, with an outline, and contents with page numbers."""
-    pages, page_file = read_pages(site), path.with_suffix(".html")
+    pages, printed = read_pages(site), site / "printed.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page, numbers = browser.new_page(), {}
-        for _ in range(2):  # the page numbers of the contents are known once it is printed
-            page_file.write_text(document(pages, site, numbers), encoding="utf-8")
-            page.goto(page_file.resolve().as_uri())
-            page.evaluate("document.fonts.ready")
-            page.pdf(
-                path=path,
-                prefer_css_page_size=True,
-                print_background=True,
-                tagged=True,
-                outline=True,
-            )
-            reader = PdfReader(path)
-            numbers = {
-                name.removeprefix("/"): reader.get_destination_page_number(place) + 1
-                for name, place in reader.named_destinations.items()
-            }
-        browser.close()
-    page_file.unlink()
+        try:
+            for _ in range(2):  # the page numbers of the contents are known once it is printed
+                printed.write_text(document(pages, numbers), encoding="utf-8")
+                page.goto(printed.resolve().as_uri())
+                page.evaluate("document.fonts.ready")
+                page.pdf(
+                    path=path,
+                    prefer_css_page_size=True,
+                    print_background=True,
+                    tagged=True,
+                    outline=True,
+                )
+                reader = PdfReader(path)
+                numbers = {
+                    name.removeprefix("/"): reader.get_destination_page_number(place) + 1
+                    for name, place in reader.named_destinations.items()
+                }
+        finally:
+            printed.unlink(missing_ok=True)
+            browser.close()
 
 
 def chromium() -> str:
