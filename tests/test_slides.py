@@ -158,7 +158,9 @@ def test_by_keyboard_from_the_first_slide_to_the_last(name, page, served, decks)
     fits = page.evaluate(
         """() => Array.from(document.querySelectorAll(".slides > section"), (it, i) => {
             Reveal.slide(i);
-            return it.scrollHeight <= it.clientHeight + 1;
+            const figure = it.querySelector(".shown svg, .shown .explorer");
+            const seen = !figure || figure.getBoundingClientRect().height > 80;
+            return seen && it.scrollHeight <= it.clientHeight + 1;
         })"""
     )
     live = re.compile("^cnn-")  # what is interactive may scroll

@@ -7,6 +7,7 @@
     plugins: [RevealNotes],
     hash: true,
     center: false,
+    display: "flex", // of the slide that is shown
     disableLayout: true, // nothing is scaled, so that a pointer hits what it points at
     transition: "none",
     slideNumber: "c/t",
