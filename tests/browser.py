@@ -1,5 +1,40 @@
 """What several tests do in a page."""
 
+import contextlib
+import functools
+import http.server
+import re
+import threading
+
+
+@contextlib.contextmanager
+def serve(folder, under=""):
+    """The address at which a folder is served for a while, under a path if one is given."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            return super().translate_path(re.sub(rf"^/{under}", "/", path))
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{under}"
+        server.shutdown()
+
+
+@contextlib.contextmanager
+def open_page(chromium, width, height):
+    """A page in a window of its own, with the list of what goes wrong in it."""
+    context = chromium.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    page.problems = listen(page)
+    yield page
+    context.close()
+
 
 def listen(page):
     """A list to which each error of a page's scripts will be added."""

@@ -1,15 +1,11 @@
 """Settings that all tests share."""
 
 import fcntl
-import functools
-import http.server
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 # Before TensorFlow is imported: its start-up log is not about us.
@@ -25,6 +21,8 @@ os.environ.update(
 import hypothesis
 import numpy as np
 import pytest
+
+from tests.browser import serve
 
 # The same examples on every machine and in every run, however long one takes; others where a seed
 # is given, as the weekly run gives one.
@@ -100,19 +98,8 @@ def need():
 @pytest.fixture(scope="session")
 def address(site):
     """The site served under a sub-path, as GitHub Pages does it."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def translate_path(self, path):
-            return super().translate_path(re.sub(r"^/book", "", path))
-
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Handler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/book/"
-        server.shutdown()
+    with serve(site, "book/") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnn_tf.questions import check
-from tests.browser import listen
+from tests.browser import open_page
 from tests.chapter import CHAPTER
 
 FILE = {
@@ -211,13 +211,9 @@ def test_no_hint_holds_the_solution(page, questions):
 
 @pytest.fixture
 def page(chromium):
-    context = chromium.new_context(viewport={"width": 1000, "height": 900})
-    context.set_default_timeout(20_000)
-    page = context.new_page()
-    page.problems = listen(page)
-    yield page
-    assert page.problems == []
-    context.close()
+    with open_page(chromium, 1000, 900) as page:
+        yield page
+        assert page.problems == []
 
 
 ENTER = """([name, answer]) => {

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.browser import listen
+from tests.browser import open_page
 from tests.chapter import CHAPTER, source
 
 ROOT = Path(__file__).parent.parent
@@ -20,12 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 @pytest.fixture(scope="module")
 def page(chromium):
-    context = chromium.new_context(viewport={"width": 1000, "height": 900})
-    context.set_default_timeout(20_000)
-    page = context.new_page()
-    page.problems = listen(page)
-    yield page
-    context.close()
+    with open_page(chromium, 1000, 900) as page:
+        yield page
 
 
 @pytest.fixture

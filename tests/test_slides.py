@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from pypdf import PdfReader
 
-from tests.browser import listen
+from tests.browser import open_page, serve
 from tests.chapter import SECTIONS, source
 from tools.slides import MARKS, document, read_slides
 
@@ -110,30 +110,15 @@ def test_the_marks_are_those_of_the_pages():
 
 @pytest.fixture
 def page(chromium):
-    context = chromium.new_context(viewport={"width": 1280, "height": 720})
-    context.set_default_timeout(20_000)
-    page = context.new_page()
-    page.problems = listen(page)
-    yield page
-    assert page.problems == []
-    context.close()
+    with open_page(chromium, 1280, 720) as page:
+        yield page
+        assert page.problems == []
 
 
 @pytest.fixture(scope="module")
 def served(offered):
-    import functools
-    import http.server
-    import threading
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Handler, directory=str(offered))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/slides/"
-        server.shutdown()
+    with serve(offered) as address:
+        yield f"{address}slides/"
 
 
 @pytest.mark.browser

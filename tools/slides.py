@@ -167,7 +167,7 @@ def document(name: str, slides: list[Slide]) -> str:
 
 def _section(number: int, slide: Slide) -> str:
     shown, waits = "", False
-    for part in slide.parts:
+    for part in map(copy.copy, slide.parts):
         if waits:
             part["class"] = [*part["class"], "fragment"]
         waits = waits or "predict" in part["class"]

@@ -49,19 +49,19 @@ class question(nodes.General, nodes.Element):  # noqa: N801, as docutils calls i
     """A question: its text, a field, hints, and a folded explanation."""
 
 
-class question_field(nodes.General, nodes.Element):  # noqa: N801
+class question_field(nodes.General, nodes.Element):  # noqa: N801, as docutils calls its nodes
     """Where the answer goes; for a choice, it holds the choices."""
 
 
-class question_choice(nodes.General, nodes.TextElement):  # noqa: N801
+class question_choice(nodes.General, nodes.TextElement):  # noqa: N801, as docutils calls its nodes
     """Words to choose."""
 
 
-class question_hint(nodes.General, nodes.Element):  # noqa: N801
+class question_hint(nodes.General, nodes.Element):  # noqa: N801, as docutils calls its nodes
     """What those see who gave a wrong answer that is foreseen."""
 
 
-class given_answer(nodes.General, nodes.Element):  # noqa: N801
+class given_answer(nodes.General, nodes.Element):  # noqa: N801, as docutils calls its nodes
     """What `right` and `wrong` hold, until their question takes it."""
 
 
