@@ -57,6 +57,9 @@ print(f"Fashion-MNIST: {_source.origin}, {_source.folder}")
 # For the kernels, which inherit them: TensorFlow's log is not part of a page.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+# Two pages at a time share the cores: with more threads they would wait for one another.
+for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, str(max(1, (os.cpu_count() or 1) // 2)))
 # Where cnn_tf.recipes.read_record finds what `make experiments` has kept.
 os.environ["CNN_TF_RECORDS"] = str(ROOT / "experiments" / "records")
 

@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 import cnn_tf
-from benchmarks import costs, growth, ideas, layers, memory, training
+from benchmarks import costs, growth, ideas, layers, memory, networks, training
 from benchmarks.measure import Comparison, Run, compare
 from experiments import runner
 
@@ -120,7 +120,7 @@ class Record:
 
     def add(self, kind: str, key: str, result: dict[str, Any]) -> None:
         """Put a result in the place of the one of the same title or name, or at the end."""
-        results = self._content[kind]
+        results = self._content.setdefault(kind, [])
         places = [i for i, other in enumerate(results) if other[key] == result[key]]
         first = places[0] if places else len(results)
         results[first : first + 1] = [result]
@@ -149,11 +149,15 @@ def main() -> None:
     print(json.dumps(described, indent=2))
     record = Record(RESULTS, described) if rounds >= FEWEST_ROUNDS else None
 
-    def keep(comparison: Comparison) -> None:
+    def keep(comparison: Comparison, kind: str = "comparisons") -> None:
         print(f"\n{comparison}", flush=True)
         if record:
-            record.add("comparisons", "title", comparison.as_json())
+            record.add(kind, "title", comparison.as_json())
 
+    for comparison in networks.run_networks(rounds, wanted):
+        keep(comparison, "networks")
+    for comparison in networks.run_layers(rounds, wanted):
+        keep(comparison, "layers")
     for comparison in layers.run_all(rounds, wanted):
         keep(comparison)
     if LIBRARY == "onednn":

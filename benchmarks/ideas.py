@@ -33,8 +33,11 @@ def by(algorithm: str, **arguments: Any) -> Function:
 
 def wide_strips(x: tf.Tensor, kernel: tf.Tensor, outputs: int, padding: str = "valid") -> tf.Tensor:
     """Strips of another width, up to whole rows."""
-    strips_of = functools.partial(block_toeplitz.strips_of, outputs)
-    with mock.patch.object(block_toeplitz, "divide", strips_of):
+    with mock.patch.object(
+        block_toeplitz,
+        "divide",
+        lambda geometry: block_toeplitz.strips_of(outputs, geometry.columns),
+    ):
         return functional.correlate(x, kernel, padding=padding, algorithm="block_toeplitz")
 
 

@@ -4,7 +4,7 @@ Everything else in the package is written in `keras.ops`, which TensorFlow, JAX 
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -46,19 +46,28 @@ def sizes(x: Tensor) -> tuple[Any, ...]:
 
 def cut(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     """x[start:stop] along an axis of known size."""
-    if (start, stop) == (0, x.shape[axis]):
+    return cut_axes(x, {axis: (start, stop)})
+
+
+def cut_axes(x: Tensor, ranges: Mapping[int, tuple[int, int]]) -> Tensor:
+    """x[start:stop] along each of some axes of known size, all at once."""
+    ranges = {axis: cells for axis, cells in ranges.items() if cells != (0, x.shape[axis])}
+    if not ranges:
         return x
     if not is_tensorflow(x):
-        return x[(slice(None),) * axis + (slice(start, stop),)]
+        return x[tuple(slice(*ranges.get(axis, (None,))) for axis in range(len(x.shape)))]
     # The gradient of this is a padding, and ten times as fast as that of x[...].
     begin, size = np.zeros(len(x.shape), int), np.full(len(x.shape), -1)
-    begin[axis], size[axis] = start, stop - start
+    for axis, (start, stop) in ranges.items():
+        begin[axis], size[axis] = start, stop - start
     return tf.slice(x, begin, size)
 
 
-def take(x: Tensor, rows: np.ndarray) -> Tensor:
-    """The rows of x with these numbers, none of them negative: Keras's own looks for such."""
-    return tf.gather(x, rows) if is_tensorflow(x) else keras.ops.take(x, rows, axis=0)
+def take(x: Tensor, entries: np.ndarray, axis: int = 0) -> Tensor:
+    """The entries of an axis with these numbers, none negative: Keras's own looks for such."""
+    if is_tensorflow(x):
+        return tf.gather(x, entries, axis=axis)
+    return keras.ops.take(x, entries, axis=axis)
 
 
 def matmul(a: Tensor, b: Tensor, *, transpose: str = "") -> Tensor:
@@ -73,6 +82,11 @@ def matmul(a: Tensor, b: Tensor, *, transpose: str = "") -> Tensor:
 def gate(x: Tensor, by: Tensor) -> Tensor:
     """On TensorFlow, x where the other tensor is positive, and zero elsewhere: in one pass."""
     return tf.raw_ops.ReluGrad(gradients=x, features=by)
+
+
+def reduce_max(x: Tensor, axis: int) -> Tensor:
+    """On TensorFlow, the largest entries along an axis: Keras's own refuses an empty batch."""
+    return tf.reduce_max(x, axis)
 
 
 def custom_gradient(

@@ -448,9 +448,9 @@ def correlate(
         dilation_rate: Distance between the cells of the window, an int or a pair.
         groups: Number of groups into which the channels are split.
         bias: One number for each output channel; `None` for zeros.
-        algorithm: How it is computed: `"pointwise"`, `"block_toeplitz"`, `"winograd"`,
-            `"strided_im2col"`, `"shifted_gemm"` or `"definition"`. `None` for the one that suits
-            the shapes, which `choose_algorithm` names.
+        algorithm: How it is computed: `"pointwise"`, `"block_toeplitz"`, `"kn2row"`,
+            `"winograd"`, `"im2col"`, `"shifted_gemm"` or `"definition"`. `None` for the one that
+            costs least for these shapes, which `choose_algorithm` names.
 
     Shapes:
         x `(batch, h, w, c_i)`, kernel `(k_h, k_w, c_i // groups, c_o)`, bias `(c_o,)`
@@ -459,8 +459,8 @@ def correlate(
     Returns:
         A tensor of the back end. A NaN or an infinity spoils the outputs whose windows hold it. It
         may also spoil others that are computed together with one of them: the rest of each strip of
-        a row where the channels are few ("block_toeplitz"), the rest of each tile of 4 x 4 outputs
-        with a 3 x 3 kernel of many channels ("winograd"). The other algorithms never do that.
+        a row, mostly where the channels are few ("block_toeplitz"), the rest of each tile of 4 x 4
+        outputs with a 3 x 3 kernel ("winograd"). The other algorithms never do that.
 
     Raises:
         ValueError: Shapes that do not fit each other, an unknown padding, padding mode or
@@ -585,9 +585,7 @@ def max_pool(
     if keras.backend.standardize_dtype(x.dtype) == "bool":  # not every back end compares these
         return ops.cast(max_pool(ops.cast(x, "int8"), pool_size, strides, padding), "bool")
     rows, columns = _pooling_axes(x, pool_size, strides, padding)
-    lowest = pooling.lowest(keras.backend.standardize_dtype(x.dtype))
-    x = pad_zeros(x, (rows.pads, columns.pads), lowest)
-    return pooling.largest(x, rows.without_pads(), columns.without_pads())
+    return pooling.largest(x, rows, columns)
 
 
 def average_pool(
@@ -643,15 +641,11 @@ def average_pool(
         x = ops.cast(x, keras.config.floatx())
     rows, columns = _pooling_axes(x, pool_size, strides, padding)
 
-    def means(x: Tensor) -> Tensor:
-        x = pad_zeros(x, (rows.pads, columns.pads))
-        return pooling.mean(x, rows.without_pads(), columns.without_pads())
-
+    means = pooling.mean(x, rows, columns)
     if count_include_pad or padding == "valid":
-        return means(x)
-    return means(x) / means(
-        ops.ones_like(x[:1, :, :, :1])
-    )  # what part of a window lies in the image
+        return means
+    # By the part of each window that lies in the image.
+    return means / pooling.mean(ops.ones_like(x[:1, :, :, :1]), rows, columns)
 
 
 def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tensor:

@@ -11,8 +11,9 @@ EACH_ALGORITHM = pytest.mark.parametrize("algorithm", NAMES)
 SUITED = {
     "pointwise": ((1, 1, 2, 4), {}),
     "block_toeplitz": ((3, 2, 2, 4), {}),
+    "kn2row": ((3, 2, 2, 4), {}),
     "winograd": ((3, 3, 2, 4), {}),
-    "strided_im2col": ((3, 2, 2, 4), {"strides": 2}),
+    "im2col": ((3, 2, 2, 4), {"strides": 2}),
     "shifted_gemm": ((3, 2, 2, 4), {}),
     "definition": ((3, 2, 2, 4), {}),
 }
@@ -30,8 +31,8 @@ def windows(draw, algorithm):
         window = (1, 1)
     if algorithm == "winograd":
         window = draw(st.sampled_from([(2, 2), (3, 3)]))
-    if algorithm in ("pointwise", "winograd", "shifted_gemm"):
+    if algorithm in ("pointwise", "kn2row", "winograd", "shifted_gemm"):
         strides = (1, 1)
-    if algorithm in ("winograd", "strided_im2col"):
+    if algorithm in ("winograd", "im2col"):
         dilation = (1, 1)
     return window, strides, dilation, groups

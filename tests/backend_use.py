@@ -81,7 +81,7 @@ def properties():
                 tried += 1
                 if tried == times:
                     break
-        only_tensorflow = algorithm in ("strided_im2col", "shifted_gemm")
+        only_tensorflow = algorithm in ("im2col", "shifted_gemm")
         assert tried == (0 if only_tensorflow and _backend.NAME != "tensorflow" else times)
     assert receptive_field_by_gradient([cnn_tf.Conv2D(1, 2)], 0, 0, (3, 3, 1)).sum() == 4
 
@@ -157,4 +157,5 @@ if __name__ == "__main__":
     if keras.backend.backend() == "torch":
         numbers_of_64_bits()
     if keras.backend.backend() != "tensorflow":
-        assert choose_algorithm((1, 30, 30, 64), (3, 3, 64, 64)) == "definition"
+        assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64)) == "winograd"
+        assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64), dilation_rate=2) == "definition"

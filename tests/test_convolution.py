@@ -8,57 +8,91 @@ import pytest
 import tensorflow as tf
 
 from cnn_tf import _backend, functional
-from cnn_tf._convolution import ALGORITHMS, NAMES, winograd
+from cnn_tf._convolution import ALGORITHMS, NAMES, _cheapest, winograd
 from cnn_tf.functional import average_pool, choose_algorithm, correlate, max_pool
 from tests.algorithms import EACH_ALGORITHM, SUITED
 
 # --- Which one is taken ---------------------------------------------------------------------------
 
 
+SAME = {"padding": "same"}
+
+
 @pytest.mark.parametrize(
     ("size", "kernel", "arguments", "name"),
     [
-        ((28, 28, 1), (5, 5, 1, 6), {"padding": "same"}, "block_toeplitz"),
+        ((28, 28, 1), (5, 5, 1, 6), SAME, "block_toeplitz"),
         ((14, 14, 6), (5, 5, 6, 16), {}, "block_toeplitz"),
-        ((9, 40, 16), (3, 2, 16, 2), {}, "block_toeplitz"),  # 4 columns of 16 numbers
-        ((9, 40, 17), (3, 2, 17, 2), {}, "shifted_gemm"),
-        ((9, 40, 17), (3, 2, 17, 2), {"strides": 2}, "strided_im2col"),
-        ((12, 65, 80), (1, 1, 80, 2), {"padding": 1}, "pointwise"),
+        ((224, 224, 3), (7, 7, 3, 64), SAME | {"strides": 2}, "block_toeplitz"),
+        ((56, 56, 16), (3, 3, 16, 16), SAME, "shifted_gemm"),
+        ((40, 40, 32), (3, 3, 32, 2), {}, "kn2row"),
+        ((56, 56, 256), (1, 1, 256, 64), {}, "pointwise"),
         ((12, 65, 3), (1, 1, 3, 2), {}, "pointwise"),
-        ((12, 65, 80), (1, 1, 80, 2), {"strides": 2}, "strided_im2col"),
-        ((12, 9, 32), (3, 3, 32, 32), {"padding": 1}, "winograd"),
-        ((12, 9, 32), (3, 3, 32, 31), {"padding": 1}, "shifted_gemm"),
-        ((12, 9, 32), (3, 3, 32, 32), {"padding": 2, "dilation_rate": 2}, "shifted_gemm"),
-        ((11, 11, 32), (3, 3, 32, 32), {}, "winograd"),  # 324 products in place of 729
-        ((3, 7, 32), (3, 3, 32, 32), {}, "definition"),  # 72 in place of 45
-        ((12, 9, 32), (3, 3, 32, 32), {"padding": 1, "strides": 2}, "strided_im2col"),
+        ((12, 65, 80), (1, 1, 80, 2), {"strides": 2}, "im2col"),
+        ((32, 32, 64), (3, 3, 64, 128), SAME | {"strides": 2}, "im2col"),
+        ((7, 7, 384), (1, 3, 384, 384), SAME, "im2col"),
+        ((56, 56, 64), (3, 3, 64, 64), SAME, "winograd"),
+        ((56, 56, 64), (3, 3, 64, 64), SAME | {"dilation_rate": 2}, "shifted_gemm"),
+        ((256, 256, 128), (5, 5, 128, 128), SAME, "shifted_gemm"),
         ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}, "definition"),
-        ((5, 65, 80), (4, 2, 80, 2), {}, "definition"),  # five rows for two of outputs
         ((None, 65, 1), (3, 3, 1, 2), {}, "definition"),
-        ((12, 65, 80), (3, 3, 80, 2), {"dtype": "int32"}, "definition"),
-        ((12, 9, 32), (3, 3, 32, 32), {"dtype": "bfloat16"}, "shifted_gemm"),
+        ((None, 65, 1), (1, 1, 1, 2), {}, "pointwise"),
+        ((12, 65, 80), (3, 3, 80, 2), {"dtype": "int32"}, "kn2row"),
     ],
 )
-def test_the_shape_chooses_the_algorithm(size, kernel, arguments, name, rng):
-    assert choose_algorithm((1, *size), kernel, **arguments) == name
-    if None not in size and "dtype" not in arguments:  # and it is the one that runs
-        x, kernel = rng.normal(size=(1, *size)), rng.normal(size=kernel)
-        y = correlate(x, kernel, **arguments)
-        np.testing.assert_array_equal(y, correlate(x, kernel, **arguments, algorithm=name))
+def test_the_shape_chooses_the_algorithm(size, kernel, arguments, name):
+    assert choose_algorithm((32, *size), kernel, **arguments) == name
+    assert choose_algorithm((None, *size), kernel, **arguments) == name
 
 
-def test_a_large_batch_takes_no_more_memory_than_it_should():
-    shape, kernel = (32, 32, 32), (3, 3, 32, 32)
-    assert choose_algorithm((None, *shape), kernel) == "winograd"
-    assert choose_algorithm((1000, *shape), kernel) == "shifted_gemm"
+@pytest.mark.parametrize(
+    ("size", "kernel", "arguments"),
+    [
+        ((28, 28, 1), (5, 5, 1, 6), SAME),
+        ((12, 9, 32), (3, 3, 32, 32), {"dilation_rate": 2}),
+        ((9, 40, 17), (3, 2, 17, 2), {"strides": 2}),
+        ((11, 12, 64), (3, 3, 64, 64), SAME),
+        ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}),
+    ],
+)
+def test_the_algorithm_that_is_chosen_runs(size, kernel, arguments, rng):
+    x, kernel = rng.normal(size=(2, *size)), rng.normal(size=kernel)
+    y = correlate(x, kernel, **arguments)
+    name = choose_algorithm(x.shape, kernel.shape, **arguments)
+    np.testing.assert_array_equal(y, correlate(x, kernel, **arguments, algorithm=name))
 
 
-def test_an_accelerator_gets_no_winograd(monkeypatch, rng):
-    x, kernel = rng.normal(size=(1, 12, 9, 32)), rng.normal(size=(3, 3, 32, 32))
-    expected = correlate(x, kernel)
+def test_what_is_kept_for_the_gradient_stays_in_proportion():
+    shape, kernel = (27, 27, 96), (5, 5, 96, 256)
+    # Windows hold 25 times as many numbers as the image.
+    assert choose_algorithm((4, *shape), kernel, **SAME) == "im2col"
+    assert choose_algorithm((64, *shape), kernel, **SAME) == "shifted_gemm"
+
+
+def test_the_costs_follow_the_sizes():
+    """More filters and rows cost more, and in proportion at most; more images, no more for one."""
+    for kernel, arguments in SUITED.values():
+        settings = {"strides": 1, "padding": "valid", "dilation_rate": 1, "groups": 1} | arguments
+        geometry, larger = (
+            functional._geometry((4, rows, 20, 2), kernel, "float32", **settings)
+            for rows in (16, 32)
+        )
+        wider = geometry._replace(filters=64)
+        for each in ALGORITHMS:
+            if each.applies(geometry):
+                cost = each.cost(geometry)
+                assert 0 < cost < each.cost(wider) < 17 * cost
+                assert cost < each.cost(larger) < 3 * cost
+                assert each.cost(geometry._replace(batch=8)) <= cost
+
+
+def test_an_accelerator_gets_no_winograd(monkeypatch):
+    shapes = (None, 56, 56, 64), (3, 3, 64, 64)
+    assert choose_algorithm(*shapes) == "winograd"
+    _cheapest.cache_clear()
     monkeypatch.setattr(_backend, "device_name", lambda: "gpu:0")
-    assert choose_algorithm(x.shape, kernel.shape) == "shifted_gemm"
-    np.testing.assert_allclose(correlate(x, kernel), expected, rtol=1e-9, atol=1e-9)
+    assert choose_algorithm(*shapes) == "shifted_gemm"
+    _cheapest.cache_clear()
 
 
 @EACH_ALGORITHM
@@ -79,10 +113,10 @@ def test_the_algorithm_that_is_named_runs(algorithm, monkeypatch, rng):
 @pytest.mark.parametrize(
     ("algorithm", "arguments", "words"),
     [
-        ("fft", {}, "`algorithm` must be one of 'pointwise', 'block_toeplitz', 'winograd'"),
+        ("fft", {}, "`algorithm` must be one of 'pointwise', 'block_toeplitz', 'kn2row'"),
         ("pointwise", {}, "'pointwise' does not apply to these shapes, types and back end"),
         ("winograd", {"strides": 2}, "'winograd' does not apply"),
-        ("shifted_gemm", {"strides": 2}, "Use one of 'block_toeplitz', 'strided_im2col', 'defini"),
+        ("shifted_gemm", {"strides": 2}, "Use one of 'block_toeplitz', 'im2col', 'defini"),
     ],
 )
 def test_an_algorithm_that_does_not_apply_is_refused(algorithm, arguments, words, rng):

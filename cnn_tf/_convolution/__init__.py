@@ -1,10 +1,11 @@
 """How a convolution is computed: the algorithms, and which of them a shape gets.
 
 No built-in convolution is called, and no loop runs over pixels; the loops run over the few cells
-of the kernel, here called its taps. To add an algorithm, write a module like the others and put it
-into `ALGORITHMS`.
+of the kernel, here called its taps. Each algorithm counts what it would cost, and the cheapest is
+taken. To add an algorithm, write a module like the others and put it into `ALGORITHMS`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,9 +14,10 @@ from cnn_tf._backend import Tensor
 from cnn_tf._convolution import (
     block_toeplitz,
     definition,
+    im2col,
+    kn2row,
     pointwise,
     shifted_gemm,
-    strided,
     winograd,
 )
 from cnn_tf._convolution.geometry import Geometry
@@ -27,24 +29,28 @@ class Algorithm(NamedTuple):
     Args:
         name: What it is called.
         applies: Whether it computes a geometry at all.
-        pays: Whether it is the one to take, provided that none before it is.
+        cost: How much it takes for an image, where it applies; see `cost.py`.
         run: Computes the outputs, from images, kernel, bias or `None`, and the geometry.
     """
 
     name: str
     applies: Callable[[Geometry], bool]
-    pays: Callable[[Geometry], bool]
+    cost: Callable[[Geometry], float]
     run: Callable[[Tensor, Tensor, Tensor | None, Geometry], Tensor]
 
 
-# The first that applies and pays is taken.
-ALGORITHMS = (
-    Algorithm("pointwise", pointwise.applies, pointwise.applies, pointwise.run),
-    Algorithm("block_toeplitz", block_toeplitz.applies, block_toeplitz.pays, block_toeplitz.run),
-    Algorithm("winograd", winograd.applies, winograd.pays, winograd.run),
-    Algorithm("strided_im2col", strided.applies, strided.pays, strided.run),
-    Algorithm("shifted_gemm", shifted_gemm.applies, shifted_gemm.pays, shifted_gemm.run),
-    Algorithm("definition", definition.applies, definition.applies, definition.run),
+# The one that costs least is taken.
+ALGORITHMS = tuple(
+    Algorithm(name, module.applies, module.cost, module.run)
+    for name, module in {
+        "pointwise": pointwise,
+        "block_toeplitz": block_toeplitz,
+        "kn2row": kn2row,
+        "winograd": winograd,
+        "im2col": im2col,
+        "shifted_gemm": shifted_gemm,
+        "definition": definition,
+    }.items()
 )
 NAMES = tuple(algorithm.name for algorithm in ALGORITHMS)
 
@@ -70,7 +76,9 @@ def choose(geometry: Geometry, name: str | None = None) -> Algorithm:
         ValueError: There is no algorithm of that name, or it does not apply.
     """
     if standardize_algorithm(name) is None:
-        return next(each for each in ALGORITHMS if each.applies(geometry) and each.pays(geometry))
+        if geometry.known:
+            return _cheapest(geometry)
+        return next(each for each in ALGORITHMS if each.applies(geometry))
     algorithm = next(each for each in ALGORITHMS if each.name == name)
     if not algorithm.applies(geometry):
         applies = [each.name for each in ALGORITHMS if each.applies(geometry)]
@@ -80,3 +88,9 @@ def choose(geometry: Geometry, name: str | None = None) -> Algorithm:
             f"Use one of {', '.join(map(repr, applies))}, or None."
         )
     return algorithm
+
+
+@functools.lru_cache(maxsize=1024)  # in eager mode it is asked at every call
+def _cheapest(geometry: Geometry) -> Algorithm:
+    applying = [each for each in ALGORITHMS if each.applies(geometry)]
+    return min(applying, key=lambda each: each.cost(geometry))

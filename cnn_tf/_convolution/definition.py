@@ -14,6 +14,7 @@ setting, every type and every back end.
 from keras import ops
 
 from cnn_tf._backend import Tensor, matmul, sizes
+from cnn_tf._convolution.cost import copy, memory, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros, taps
 
@@ -21,6 +22,19 @@ from cnn_tf._convolution.windows import pad_zeros, taps
 def applies(geometry: Geometry) -> bool:
     """To everything."""
     return True
+
+
+def cost(geometry: Geometry) -> float:
+    """Padding, windows of each row, then a copy of them and a product for each kernel row."""
+    (k_h, k_w), channels, groups = geometry.kernel, geometry.channels, geometry.groups
+    windows = k_w * channels * geometry.columns.outputs * geometry.rows.padded
+    seen = k_h * k_w * geometry.places * channels
+    copies = geometry.padding_copies + 2 * windows + seen + k_h * geometry.places * geometry.filters
+    inner, columns = k_w * channels // groups, geometry.filters // groups
+    multiplied = product(groups * k_h * geometry.places, inner, columns)
+    # Half as much again: automatic differentiation pads and adds each piece of a gradient.
+    copied = 1.5 * copy(copies, channels // groups)
+    return copied + multiplied + memory(seen, geometry)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:

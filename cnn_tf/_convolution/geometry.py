@@ -145,6 +145,21 @@ class Geometry(NamedTuple):
         return self.rows.pads, self.columns.pads
 
     @property
+    def places(self) -> int:
+        """Outputs of a filter for an image, the sizes known."""
+        return self.rows.outputs * self.columns.outputs
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a padded image, the sizes known."""
+        return self.rows.padded * self.columns.padded
+
+    @property
+    def padding_copies(self) -> int:
+        """Numbers that are copied when an image is padded, the sizes known."""
+        return self.pixels * self.channels if any((*self.rows.pads, *self.columns.pads)) else 0
+
+    @property
     def bytes_of_a_number(self) -> int:
         """Bytes that a number of this type takes."""
         return int("".join(filter(str.isdigit, self.dtype))) // 8

@@ -9,6 +9,7 @@ Source: Lin, Chen and Yan (2013), *Network in network*.
 from keras import ops
 
 from cnn_tf._backend import Tensor, matmul, sizes
+from cnn_tf._convolution.cost import copy, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros
 
@@ -16,6 +17,12 @@ from cnn_tf._convolution.windows import pad_zeros
 def applies(geometry: Geometry) -> bool:
     """To one group, a single tap and strides of 1."""
     return geometry.groups == 1 and geometry.kernel == geometry.strides == (1, 1)
+
+
+def cost(geometry: Geometry) -> float:
+    """One product."""
+    result = product(geometry.pixels, geometry.channels, geometry.filters)
+    return result + copy(geometry.padding_copies)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:

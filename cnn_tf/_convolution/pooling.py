@@ -1,11 +1,13 @@
 """Maxima and means of windows: along one axis, then along the other.
 
 The maximum of a window is the maximum of its rows' maxima, and its sum the sum of its rows' sums.
-So a window of `k_h` by `k_w` cells takes `k_h + k_w - 2` steps in place of `k_h * k_w - 1`, and
-each step compares or adds two whole tensors.
+So a window of `k_h` by `k_w` cells takes `k_h + k_w - 2` steps in place of `k_h * k_w - 1`.
+
+With a stride of `s`, the axis falls into blocks of `s` cells, and a window into whole blocks and
+single cells. A block is reduced once, in one pass over the image, whatever windows share it.
 
 On TensorFlow the gradients are written out: automatic differentiation would pad the gradient of
-each tap, and select twice for each comparison.
+each part, select twice for each comparison, and divide the gradient among cells that tie.
 """
 
 from collections.abc import Callable
@@ -15,27 +17,29 @@ import keras
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import Tensor, custom_gradient, gate, is_tensorflow
+from cnn_tf._backend import Tensor, custom_gradient, cut, gate, is_tensorflow, reduce_max, take
 from cnn_tf._convolution.geometry import Axis
-from cnn_tf._convolution.windows import taps, untaps
+from cnn_tf._convolution.windows import interleaved, pad_zeros, segment, shifted, taps
 
-Taps = list[Tensor]
+Tensors = list[Tensor]
 
 
-class _Step(NamedTuple):
-    """What is done along one axis.
+class _Kind(NamedTuple):
+    """A way to make one number of several.
 
     Args:
-        number: The number of the axis.
-        axis: The axis, without pads.
-        combine: From the taps of a window to what the first one, the first two, ... come to.
-        share: From the gradient of the last of these, the taps and these to the taps' gradients.
+        neutral: The number that changes nothing.
+        idempotent: Whether a number may be met twice.
+        combine: From some tensors to what the first one, the first two, ... come to.
+        share: From the gradient of the last of these, and these, to the gradients of the tensors.
+        reduce: What all entries of an axis come to, a function of a tensor and the axis.
     """
 
-    number: int
-    axis: Axis
-    combine: Callable[[Taps], Taps]
-    share: Callable[[Tensor, Taps, Taps], Taps]
+    neutral: float
+    idempotent: bool
+    combine: Callable[[Tensors], Tensors]
+    share: Callable[[Tensor, Tensors], Tensors]
+    reduce: Callable[..., Tensor]
 
 
 def largest(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
@@ -43,52 +47,139 @@ def largest(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
 
     Where several are the largest, the gradient goes to the first one, row by row.
     """
-    along_columns = _Step(2, columns, _maxima, _to_largest)  # first: then ties go row by row
-    return _reduce(x, along_columns, _Step(1, rows, _maxima, _to_largest))
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    lowest = -np.inf if keras.backend.is_float_dtype(dtype) else np.iinfo(dtype).min
+    kind = _Kind(lowest, True, _maxima, _to_largest, reduce_max)
+    return _reduce(x, kind, (2, columns), (1, rows))  # columns first: then ties go row by row
 
 
 def mean(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
-    """The mean of each window of images `(batch, h, w, c)`."""
-    cells = rows.window * columns.window
-
-    def means(seen: Taps) -> Taps:
-        return [_sums(seen)[-1] / cells]
-
-    def to_all(upstream: Tensor, seen: Taps, combined: Taps) -> Taps:
-        return _to_all(upstream / cells, seen, combined)
-
-    along_rows = _Step(1, rows, _sums, _to_all)  # first, for whole rows are copied faster
-    return _reduce(x, along_rows, _Step(2, columns, means, to_all))
+    """The mean of each window of images `(batch, h, w, c)`; padded cells count as zeros."""
+    kind = _Kind(0, False, _sums, _to_all, ops.sum)
+    # Rows first, for whole rows are copied faster.
+    return _reduce(x, kind, (1, rows), (2, columns)) / (rows.window * columns.window)
 
 
-def lowest(dtype: str) -> float:
-    """What never wins, to pad with."""
-    return -np.inf if keras.backend.is_float_dtype(dtype) else np.iinfo(dtype).min
-
-
-def _reduce(x: Tensor, *steps: _Step) -> Tensor:
-    """Do one step after the other; on TensorFlow, with the gradients that they bring."""
+def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis]) -> Tensor:
+    """Reduce the windows along one axis after the other."""
+    if not is_tensorflow(x) or not all(axis.known for _, axis in steps):
+        pads = {number: axis.pads for number, axis in steps}
+        x = pad_zeros(x, (pads[1], pads[2]), kind.neutral)
+        for number, axis in steps:
+            x = kind.combine(taps(x, number, axis.without_pads()))[-1]
+        return x
 
     def forward(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        met = []
-        for step in steps:
-            seen = taps(x, step.number, step.axis)
-            combined = step.combine(seen)
-            met.append((step, seen, combined))
+        done = []
+        for number, axis in steps:
+            along = _Along(number, axis, kind)
+            blocks = along.blocks(x)
+            combined = kind.combine(along.parts(x, blocks))
+            done.append((along, x, blocks, combined))
             x = combined[-1]
 
         def gradient(upstream: Tensor) -> Tensor:
-            for step, seen, combined in reversed(met):
-                upstream = untaps(step.share(upstream, seen, combined), step.number, step.axis)
+            for along, x, blocks, combined in reversed(done):
+                upstream = along.to_cells(kind.share(upstream, combined), x, blocks)
             return upstream
 
         return x, gradient
 
-    known = all(x.shape[step.number] is not None for step in steps)
-    return custom_gradient(forward, x) if is_tensorflow(x) and known else forward(x)[0]
+    return custom_gradient(forward, x)
 
 
-def _maxima(seen: Taps) -> Taps:
+class _Along:
+    """The windows along one axis, its size known, in parts: blocks of `stride` cells, and cells.
+
+    Args:
+        number: The number of the axis.
+        axis: The axis, with its pads.
+        kind: What is done.
+    """
+
+    def __init__(self, number: int, axis: Axis, kind: _Kind) -> None:
+        if axis.outputs == 1 and axis.cells < 2 * axis.window and not any(axis.pads):
+            axis = axis._replace(stride=axis.window)  # a single block
+        self._number, self._axis, self._kind = number, axis, kind
+        self._whole = axis.cells // axis.stride  # blocks
+        first = axis.before % axis.stride  # the tap that meets the beginning of a block
+        count = (axis.window - first) // axis.stride if axis.stride > 1 else 0
+        behind = first + count * axis.stride
+        last = (axis.outputs - 1) * axis.stride - axis.before + behind
+        if count <= 0 or axis.before >= axis.stride or last > axis.cells:
+            count, behind = 0, first  # blocks would reach beyond the image
+        # First tap and number of taps of each part.
+        self._parts = [(tap, 1) for tap in range(first)]
+        self._parts += [(first + i * axis.stride, axis.stride) for i in range(count)]
+        self._parts += [(tap, 1) for tap in range(behind, axis.window)]
+        self._has_blocks = count > 0
+
+    def blocks(self, x: Tensor) -> Tensor | None:
+        """What each block comes to, if any part of a window is a block."""
+        if not self._has_blocks:
+            return None
+        blocks = self._kind.reduce(self._in_blocks(x), 2)
+        return ops.reshape(blocks, self._shape(x, self._whole))
+
+    def parts(self, x: Tensor, blocks: Tensor | None) -> Tensors:
+        """What each part of a window comes to, as the window moves along the axis."""
+        number, axis, result = self._number, self._axis, []
+        for tap, size in self._parts:
+            first = tap - axis.before
+            if size > 1:
+                block = first // axis.stride
+                result.append(cut(blocks, number, block, block + axis.outputs))
+                continue
+            cells = first + axis.stride * np.arange(axis.outputs)
+            if self._kind.idempotent:  # beyond the image: its last cell, which the window meets too
+                cells = np.minimum(cells, axis.cells - 1)
+            inside = cells[(cells >= 0) & (cells < axis.cells)]
+            ahead = int(np.sum(cells < 0))
+            beyond = len(cells) - ahead - len(inside)
+            seen = take(x, inside, number)
+            result.append(shifted(seen, number, ahead, beyond, self._kind.neutral))
+        return result
+
+    def to_cells(self, parts: Tensors, x: Tensor, blocks: Tensor | None) -> Tensor:
+        """Add up, for each cell, the gradients of the parts that hold it."""
+        number, axis, whole = self._number, self._axis, self._whole
+        count = -(-axis.cells // axis.stride)  # blocks, with one that is not whole
+        phases: list[Tensor | None] = [None] * axis.stride  # first cells of all blocks, second, ...
+        of_blocks = None
+        for (tap, size), part in zip(self._parts, parts, strict=True):
+            block, phase = divmod(tap - axis.before, axis.stride)
+            if size > 1:
+                of_blocks = _plus(of_blocks, segment(part, number, -block, whole - block))
+            else:
+                phases[phase] = _plus(phases[phase], segment(part, number, -block, count - block))
+        if blocks is not None:
+            combined: Tensors = [None] * axis.stride
+            if self._kind.idempotent:  # who of a block has won
+                cells = ops.unstack(self._in_blocks(x), axis=2)
+                cells = [ops.reshape(each, self._shape(x, whole)) for each in cells[:-1]]
+                combined = [*self._kind.combine(cells), blocks]
+            for phase, part in enumerate(self._kind.share(of_blocks, combined)):
+                phases[phase] = _plus(phases[phase], segment(part, number, 0, count))
+        return segment(interleaved(phases, number), number, 0, axis.cells)
+
+    def _in_blocks(self, x: Tensor) -> Tensor:
+        """(before, blocks, stride, behind): the axis in whole blocks, the others flat."""
+        x = cut(x, self._number, 0, self._whole * self._axis.stride)
+        behind = int(np.prod(x.shape[self._number + 1 :]))
+        return ops.reshape(x, (-1, self._whole, self._axis.stride, behind))
+
+    def _shape(self, x: Tensor, size: int) -> tuple[int, ...]:
+        """The shape of x with another size along the axis."""
+        _, *others = x.shape
+        others[self._number - 1] = size
+        return (-1, *others)
+
+
+def _plus(total: Tensor | None, part: Tensor) -> Tensor:
+    return part if total is None else total + part
+
+
+def _maxima(seen: Tensors) -> Tensors:
     combined = seen[:1]
     for tap in seen[1:]:
         before = combined[-1]
@@ -100,21 +191,21 @@ def _maxima(seen: Taps) -> Taps:
     return combined
 
 
-def _to_largest(upstream: Tensor, seen: Taps, combined: Taps) -> Taps:
+def _to_largest(upstream: Tensor, combined: Tensors) -> Tensors:
     parts = []
-    for tap, before in zip(seen[:0:-1], combined[-2::-1], strict=True):
-        part = gate(upstream, by=tap - before)
+    for maximum, before in zip(combined[:0:-1], combined[-2::-1], strict=True):
+        part = gate(upstream, by=maximum - before)
         parts.append(part)
         upstream = upstream - part  # faster than to select a second time
     return [upstream, *parts[::-1]]
 
 
-def _sums(seen: Taps) -> Taps:
+def _sums(seen: Tensors) -> Tensors:
     total = seen[0]
     for tap in seen[1:]:
         total = total + tap
-    return [total]
+    return [*seen[:-1], total]
 
 
-def _to_all(upstream: Tensor, seen: Taps, combined: Taps) -> Taps:
-    return [upstream] * len(seen)
+def _to_all(upstream: Tensor, combined: Tensors) -> Tensors:
+    return [upstream] * len(combined)

@@ -26,14 +26,14 @@ from typing import Any
 from keras import ops
 
 from cnn_tf._backend import Tensor, after, custom_gradient, cut, is_tensorflow, matmul
+from cnn_tf._convolution.cost import copy, product
 from cnn_tf._convolution.geometry import Axis, Geometry
-from cnn_tf._convolution.windows import pad_zeros, region, shifted
+from cnn_tf._convolution.windows import pad_zeros, region
 
 # So many rows at a time that the windows gathered for them fill about this many bytes: they stay
 # near the processor, and a large image takes little memory besides its own.
 _BYTES_AT_A_TIME = 16_000_000
 _MOST_PIECES = 32  # each is a part of the graph that TensorFlow has to build and to plan
-_MOST_PIXELS_AN_OUTPUT = 2.0
 
 
 def applies(geometry: Geometry) -> bool:
@@ -47,11 +47,12 @@ def applies(geometry: Geometry) -> bool:
     )
 
 
-def pays(geometry: Geometry) -> bool:
-    """Where most pixels begin a window."""
-    rows, columns = geometry.rows, geometry.columns
-    outputs = rows.outputs * columns.outputs
-    return rows.padded * columns.padded <= _MOST_PIXELS_AN_OUTPUT * outputs
+def cost(geometry: Geometry) -> float:
+    """Padding, windows, `k_h` products with a window for each pixel, and the outputs cut out."""
+    (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
+    windows = copy(geometry.pixels * k_w * channels, channels) if k_w > 1 else 0
+    rest = copy(geometry.padding_copies + (k_h + 3) * geometry.pixels * filters)
+    return windows + rest + product(k_h * geometry.pixels, k_w * channels, filters)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
@@ -61,15 +62,17 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
         x, geometry = pad_zeros(x, geometry.pads), geometry.without_pads()
 
     def correlate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        y, seen = _correlate(x, kernel, geometry)
+
         def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
             flipped = ops.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
             # One after the other, or memory holds the pieces of several at a time.
             with after([upstream]):
-                to_x = _correlate(upstream, flipped, _of_gradient(geometry))
+                to_x, _ = _correlate(upstream, flipped, _of_gradient(geometry))
             with after([to_x]):
-                return to_x, _kernel_gradient(x, upstream, geometry)
+                return to_x, _kernel_gradient(x, seen, upstream, geometry)
 
-        return _correlate(x, kernel, geometry), gradients
+        return y, gradients
 
     y = custom_gradient(correlate, x, kernel)
     return y if bias is None else ops.add(y, bias)
@@ -87,7 +90,8 @@ def _of_gradient(geometry: Geometry) -> Geometry:
     return geometry._replace(rows=rows, columns=columns, channels=channels, filters=filters)
 
 
-def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
+def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, list[Tensor] | None]:
+    """The outputs; and what was seen for them, if that was done in one piece."""
     (k_h, k_w), rows, columns = geometry.kernel, geometry.rows, geometry.columns
     kernel = ops.reshape(kernel, (k_h, k_w * geometry.channels, geometry.filters))
     matrices, beyond = ops.unstack(kernel), _beyond(geometry)
@@ -103,20 +107,23 @@ def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
                 y = ops.pad(y, ((0, beyond), (0, 0)))
             lines = stop - start + rows.span - 1
             y = ops.reshape(y, (-1, lines, columns.padded, geometry.filters))
-            done.append(cut(cut(y, 1, 0, stop - start), 2, 0, columns.outputs))
-    return ops.concatenate(done, axis=1) if len(done) > 1 else done[0]
+            done.append(region(y, (0, stop - start), (0, columns.outputs)))
+    return (ops.concatenate(done, axis=1), None) if len(done) > 1 else (done[0], seen)
 
 
-def _kernel_gradient(x: Tensor, upstream: Tensor, geometry: Geometry) -> Tensor:
+def _kernel_gradient(
+    x: Tensor, kept: list[Tensor] | None, upstream: Tensor, geometry: Geometry
+) -> Tensor:
     """The products of `_correlate` the other way: a row of the kernel from all pixels it met."""
     (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
+    rows, columns = geometry.rows, geometry.columns
     total = None
     for start, stop in _pieces(geometry):
         with after([] if total is None else [total]):
-            seen = _windows(x, start, stop, geometry)
-            d = cut(upstream, 1, start, stop)
+            seen = _windows(x, start, stop, geometry) if kept is None else kept
             # Zeros where `_correlate` throws products away.
-            d = shifted(shifted(d, 1, 0, geometry.rows.span - 1), 2, 0, geometry.columns.span - 1)
+            d = cut(upstream, 1, start, stop)
+            d = region(d, (0, stop - start + rows.span - 1), (0, columns.padded))
             d = ops.reshape(d, (-1, filters))[: -_beyond(geometry) or None]
             if k_w * channels < filters:
                 products = [matmul(row, d, transpose="a") for row in seen]

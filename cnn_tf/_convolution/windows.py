@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut, sizes
+from cnn_tf._backend import Tensor, cut, cut_axes, sizes
 from cnn_tf._convolution.geometry import Axis
 from cnn_tf.arguments import is_symbolic
 
@@ -43,7 +43,7 @@ def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
     if stride == 1:
         return [cut(x, number, offset, offset + count) for offset in offsets]
     blocks = count + offsets[-1] // stride
-    x = resized(x, number, blocks * stride)
+    x = segment(x, number, 0, blocks * stride)
     shape = (-1, *sizes(x))
     x = ops.reshape(x, (*shape[:number], blocks, stride, *shape[number + 1 :]))
     phases = ops.unstack(x, axis=number + 1)
@@ -67,7 +67,7 @@ def untaps(parts: Sequence[Tensor], number: int, axis: Axis) -> Tensor:
         part = shifted(part, number, before, blocks - count - before)
         phase = phases[offset % stride]
         phases[offset % stride] = part if phase is None else phase + part
-    return resized(interleaved(phases, number), number, axis.cells)
+    return segment(interleaved(phases, number), number, 0, axis.cells)
 
 
 def interleaved(phases: Sequence[Tensor | None], number: int) -> Tensor:
@@ -100,7 +100,7 @@ def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
     """
     _, h, _, channels = x.shape
     axis = axis_of_blocks(width, step, count)
-    x = ops.reshape(resized(x, 2, axis.cells * step), (-1, h, axis.cells, step * channels))
+    x = ops.reshape(segment(x, 2, 0, axis.cells * step), (-1, h, axis.cells, step * channels))
     *whole, last = taps(x, 2, axis)
     last = cut(last, 3, 0, (width - step * len(whole)) * channels)
     return ops.concatenate([*whole, last], axis=-1) if whole else last
@@ -111,7 +111,7 @@ def add_wide_windows(windows: Tensor, step: int, channels: int) -> Tensor:
     _, h, count, size = windows.shape
     axis, block = axis_of_blocks(size // channels, step, count), step * channels
     parts = [cut(windows, 3, start, min(start + block, size)) for start in range(0, size, block)]
-    parts[-1] = resized(parts[-1], 3, block)
+    parts[-1] = segment(parts[-1], 3, 0, block)
     return ops.reshape(untaps(parts, 2, axis), (-1, h, axis.cells * step, channels))
 
 
@@ -121,17 +121,21 @@ def axis_of_blocks(width: int, step: int, count: int) -> Axis:
     return Axis(count + reach - 1, reach)
 
 
-def resized(x: Tensor, number: int, size: int) -> Tensor:
-    """The first entries of an axis, and zeros where there are too few."""
+def segment(x: Tensor, number: int, start: int, stop: int) -> Tensor:
+    """Entries of an axis of known size, from start to stop, with zeros where there are none."""
     n = x.shape[number]
-    return shifted(cut(x, number, 0, min(n, size)), number, 0, max(size - n, 0))
+    first, last = min(max(start, 0), n), min(max(stop, 0), n)
+    before = min(max(-start, 0), stop - start)
+    after = stop - start - before - (last - first)
+    return shifted(cut(x, number, first, last), number, before, after)
 
 
-def shifted(x: Tensor, number: int, before: int, after: int) -> Tensor:
-    """Zeros before and after an axis."""
+def shifted(x: Tensor, number: int, before: int, after: int, value: float = 0) -> Tensor:
+    """Zeros before and after an axis, or another number."""
     if not before and not after:
         return x
-    return ops.pad(x, [(before, after) if a == number else (0, 0) for a in range(len(x.shape))])
+    pads = [(before, after) if a == number else (0, 0) for a in range(len(x.shape))]
+    return ops.pad(x, pads, constant_values=value)
 
 
 def region(x: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
@@ -142,11 +146,11 @@ def region(x: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor
         rows: The first one, perhaps negative, and the one after the last.
         columns: As the rows.
     """
-    pads = []
+    pads, inside = [], {}
     for number, (start, stop) in ((1, rows), (2, columns)):
         n = x.shape[number]
         first, last = min(max(start, 0), n), min(max(stop, 0), n)
         before = min(max(-start, 0), stop - start)
         pads.append((before, stop - start - before - (last - first)))
-        x = cut(x, number, first, last)
-    return pad_zeros(x, pads)
+        inside[number] = first, last
+    return pad_zeros(cut_axes(x, inside), pads)

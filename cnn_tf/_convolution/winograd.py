@@ -26,7 +26,8 @@ import math
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut, has_accelerator, is_tensorflow, matmul
+from cnn_tf._backend import Tensor, cut_axes, has_accelerator, matmul
+from cnn_tf._convolution.cost import copy, memory, once, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import region
 
@@ -34,9 +35,6 @@ _OUTPUTS = 4  # along each side of a tile
 # Near one, so that their powers are too, and symmetric; the last point is infinity. With the usual
 # 0, 1, -1, 2 and -2 the largest error is more than twice as large.
 _POINTS = (2 / 3, -2 / 3, 4 / 3, -4 / 3, 0)
-_FEWEST_CHANNELS = 32
-_MOST_PRODUCTS = 0.75  # a part of the definition's
-_MOST_BYTES = 64_000_000  # they are kept for the gradient
 
 
 def applies(geometry: Geometry) -> bool:
@@ -50,20 +48,23 @@ def applies(geometry: Geometry) -> bool:
     )
 
 
-def pays(geometry: Geometry) -> bool:
-    """Where channels are many and tiles hold mostly outputs that are wanted.
+def cost(geometry: Geometry) -> float:
+    """Evaluation of tiles and kernel, products, interpolation, and what is moved between them.
 
-    On an accelerator products may be rounded to fewer bits, and the errors would be multiplied.
+    Infinite on an accelerator, where products may be rounded to fewer bits, and the errors would be
+    multiplied.
     """
-    if geometry.kernel != (3, 3) or min(geometry.channels, geometry.filters) < _FEWEST_CHANNELS:
-        return False
-    if not is_tensorflow() or has_accelerator():
-        return False
-    out_h, out_w = geometry.rows.outputs, geometry.columns.outputs
-    products = (_OUTPUTS + 2) ** 2 * math.prod(_tiles(geometry))
-    numbers = (geometry.batch or 1) * products * geometry.channels
-    few = products <= _MOST_PRODUCTS * 9 * out_h * out_w
-    return few and numbers * geometry.bytes_of_a_number <= _MOST_BYTES
+    m, (r, _), tiles = _OUTPUTS, geometry.kernel, math.prod(_tiles(geometry))
+    channels, filters, points = geometry.channels, geometry.filters, (m + r - 1) ** 2
+    if has_accelerator():
+        return math.inf
+    evaluated = copy(2 * geometry.pixels * channels + 3 * points * tiles * channels)
+    evaluated += product(points, points, tiles * channels)
+    kernel = copy(points * channels * filters) + product(points, r * r, channels * filters)
+    multiplied = product(points * tiles, channels, filters) + copy(points * tiles * filters)
+    outputs = copy(3 * m * m * tiles * filters) + product(m * m, points, tiles * filters)
+    total = evaluated + once(kernel, geometry.batch) + multiplied + outputs
+    return total + memory(points * tiles * channels, geometry)
 
 
 def _tiles(geometry: Geometry) -> tuple[int, int]:
@@ -86,9 +87,9 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     # A tile sees a block and the first r - 1 rows and columns of those below and to the right.
     seen, order = [], []
     for i, rows in enumerate((m, r - 1)):
-        part = cut(cut(x, 0, 0, rows), 3, i, i + tiles_h)
         for j, columns in enumerate((m, r - 1)):
-            pixels = cut(cut(part, 1, 0, columns), 4, j, j + tiles_w)
+            blocks = {3: (i, i + tiles_h), 4: (j, j + tiles_w)}
+            pixels = cut_axes(x, {0: (0, rows), 1: (0, columns), **blocks})
             seen.append(ops.reshape(pixels, (rows * columns, -1)))
             order += [(u + i * m) * n + v + j * m for u in range(rows) for v in range(columns)]
 
@@ -104,7 +105,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     y = matmul(outputs_of, ops.reshape(y, (n * n, -1)))
     y = ops.reshape(y, (m, m, -1, tiles_h, tiles_w, filters))
     y = ops.reshape(ops.transpose(y, (2, 3, 0, 4, 1, 5)), (-1, tiles_h * m, tiles_w * m, filters))
-    y = cut(cut(y, 1, 0, geometry.rows.outputs), 2, 0, geometry.columns.outputs)
+    y = cut_axes(y, {1: (0, geometry.rows.outputs), 2: (0, geometry.columns.outputs)})
     return y if bias is None else ops.add(y, bias)
 
 

@@ -1,4 +1,4 @@
-"""Larger strides: im2col by gathering, and col2im for the gradient.
+"""Im2col by gathering, and col2im for the gradient.
 
 For each row of the kernel, the pixels that its `k_w` taps see are gathered by their numbers, all
 channels of a pixel at once: a matrix of `batch * out_h * out_w` rows and `k_w * c_i` columns
@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow, matmul
+from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow, matmul, take
+from cnn_tf._convolution.cost import copy, memory, product
 from cnn_tf._convolution.geometry import Geometry
-from cnn_tf._convolution.windows import interleaved, pad_zeros, region, resized
+from cnn_tf._convolution.windows import interleaved, pad_zeros, region, segment
 
 
 def applies(geometry: Geometry) -> bool:
@@ -38,9 +39,13 @@ def applies(geometry: Geometry) -> bool:
     )
 
 
-def pays(geometry: Geometry) -> bool:
-    """With larger strides."""
-    return geometry.strides != (1, 1)
+def cost(geometry: Geometry) -> float:
+    """Padding, the windows, pixel by pixel, and `k_h` products."""
+    (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
+    windows = copy(k_h * k_w * geometry.places * channels, channels)
+    rest = copy(geometry.padding_copies + k_h * geometry.places * filters)
+    multiplied = product(k_h * geometry.places, k_w * channels, filters)
+    return windows + rest + multiplied + memory(k_h * k_w * geometry.places * channels, geometry)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
@@ -53,9 +58,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
 
     def correlate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
         pixels = ops.reshape(pad_zeros(x, geometry.pads), (-1, geometry.rows.padded * w, channels))
-        seen = [
-            ops.reshape(ops.take(pixels, place, axis=1), (-1, k_w * channels)) for place in places
-        ]
+        seen = [ops.reshape(take(pixels, place, axis=1), (-1, k_w * channels)) for place in places]
         matrices = ops.unstack(ops.reshape(kernel, (k_h, k_w * channels, filters)))
         products = [matmul(row, matrix) for row, matrix in zip(seen, matrices, strict=True)]
         y = ops.reshape(sum(products[1:], start=products[0]), (-1, out_h, out_w, filters))
@@ -97,7 +100,7 @@ def _image_gradient(upstream: Tensor, kernel: Tensor, geometry: Geometry) -> Ten
             pixels = matmul(began, ops.concatenate(matrices, axis=1), transpose="b")
             pixels = ops.reshape(pixels, (-1, last_h - first_h, out_w, pixels.shape[1]))
             pixels = region(pixels, (0, last_h - first_h), (first_w - step, last_w - step))
-            pixels = resized(pixels, 3, s_w * channels)
+            pixels = segment(pixels, 3, 0, s_w * channels)
             total = pixels if total is None else total + pixels
         return total
 
