@@ -1,6 +1,7 @@
 """Compare speed and memory with rivals: print medians and ratios, and keep them in results/.
 
-python -m benchmarks [--rounds N] [WORD ...]      only the comparisons whose title holds a word
+python -m benchmarks [WORD ...]             only the comparisons whose title holds a word
+python -m benchmarks --against RECORD       name what is slower than in an earlier record
 
 Keras's convolutions call oneDNN where TensorFlow has it, and Eigen where TF_ENABLE_ONEDNN_OPTS=0
 is set. `make bench` measures the layers with both, and all the rest with the first.
@@ -25,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 import cnn_tf
-from benchmarks import costs, growth, ideas, layers, memory, networks, training
+from benchmarks import against, costs, growth, ideas, layers, memory, networks, training
 from benchmarks.measure import Comparison, Run, compare
 from experiments import runner
 
@@ -137,9 +138,15 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--rounds", type=int, default=20, help="in each, every rival runs once")
+    parser.add_argument("--against", type=Path, metavar="RECORD", help="a file or a folder")
     parser.add_argument("words", nargs="*", help="only comparisons whose title holds one of them")
     arguments = parser.parse_args()
     rounds = arguments.rounds
+    try:  # now, for it may be the file that is written
+        before = against.read_ratios(arguments.against, LIBRARY) if arguments.against else {}
+    except ValueError as error:
+        parser.error(str(error))
+    slower: list[str] = []
 
     def wanted(title: str) -> bool:
         words = arguments.words
@@ -151,6 +158,11 @@ def main() -> None:
 
     def keep(comparison: Comparison, kind: str = "comparisons") -> None:
         print(f"\n{comparison}", flush=True)
+        ratio = before.get(comparison.title)
+        if ratio is not None:
+            print(f"  before: {ratio:.3g}", flush=True)
+            if against.is_slower(comparison, ratio):
+                slower.append(f"{comparison.title}: {ratio:.3g} -> {comparison.ratio:.3g}")
         if record:
             record.add(kind, "title", comparison.as_json())
 
@@ -185,6 +197,10 @@ def main() -> None:
             if record:
                 record.add("growth", "name", series.as_json())
     print(f"\nKept in {RESULTS}" if record else f"\nNot kept: fewer than {FEWEST_ROUNDS} rounds")
+    if arguments.against:
+        print(f"\nSlower than in {arguments.against}: {len(slower)}")
+    if slower:
+        sys.exit("\n".join(slower))
 
 
 if __name__ == "__main__":

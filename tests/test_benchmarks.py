@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import cnn_tf
-from benchmarks import costs, growth, ideas, layers
+from benchmarks import against, costs, growth, ideas, layers, networks
 from benchmarks.__main__ import Record
 from benchmarks.measure import Comparison, compare
+from cnn_tf._convolution import NAMES
+from cnn_tf.functional import choose_algorithm
 from cnn_tf.recipes import Record as Recorded
 from cnn_tf.recipes import read_content
 from experiments.runner import RECORDS
@@ -69,6 +72,83 @@ def test_rivals_do_the_same_work(case):
     shapes = {layer.compute_output_shape(shape) for layer in rivals}
     counts = {len(layers.step(layer, shape, jit=False)()) for layer in rivals}
     assert len(shapes) == len(counts) == 1
+
+
+@pytest.mark.parametrize("each", networks.LAYERS, ids=lambda each: each.title)
+def test_the_layers_of_networks_have_rivals(each):
+    """Of the same output shape, and as many weights."""
+    ours, theirs = (getattr(p, each.kind)(**each.arguments) for p in (cnn_tf, keras.layers))
+    assert ours.compute_output_shape(each.shape) == theirs.compute_output_shape(each.shape)
+    for layer in (ours, theirs):
+        layer.build(each.shape)
+    assert ours.count_params() == theirs.count_params()
+
+
+def test_the_layers_of_networks_are_of_every_kind():
+    assert len({each.title for each in networks.LAYERS}) == len(networks.LAYERS) >= 40
+    assert len({each.network for each in networks.LAYERS}) >= 15
+    convolutions = [each for each in networks.LAYERS if each.kind == "Conv2D"]
+    assert {each.kind for each in networks.LAYERS} == {
+        *("Conv2D", "MaxPooling2D", "AveragePooling2D")
+    }
+    chosen = set()
+    for each in convolutions:
+        arguments = dict(each.arguments)
+        filters, size = arguments.pop("filters"), arguments.pop("kernel_size")
+        arguments.pop("use_bias", None)
+        size = (size, size) if isinstance(size, int) else size
+        depth = each.shape[-1] // arguments.get("groups", 1)
+        chosen.add(choose_algorithm(each.shape, (*size, depth, filters), **arguments))
+    assert chosen == set(NAMES)
+    for name, values in {
+        "strides": {1, 2, 4, 16},
+        "groups": {1, 3, 32},
+        "dilation_rate": {1, 2, 6},
+    }.items():
+        assert values <= {each.arguments.get(name, 1) for each in convolutions}
+    assert {(1, 7), (7, 1)} <= {each.arguments["kernel_size"] for each in convolutions}
+    assert {1, 512} <= {each.shape[-1] for each in convolutions}
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_a_network_keeps_its_numbers_with_our_layers(name, rng):
+    build, _ = networks.NETWORKS[name]
+    theirs = build()
+    ours = networks.with_our_layers(theirs)
+    kinds = {type(layer).__module__.partition(".")[0] for layer in ours.layers if layer.weights}
+    assert "cnn_tf" in kinds
+    x = rng.normal(size=(2, *theirs.input_shape[1:])).astype("float32")
+    expected = theirs(x).numpy()
+    np.testing.assert_allclose(ours(x), expected, atol=1e-4 * np.abs(expected).max())
+    assert all(np.isfinite(networks.network_step(ours, 2, jit=False)()) for _ in range(2))
+    assert networks.network_prediction(ours, 2, jit=False)().shape == expected.shape
+
+
+def test_what_became_slower_is_named(tmp_path):
+    path = tmp_path / "onednn.json"
+    kept = Comparison("a", None, {"cnn_tf": [1.0, 1.0], "keras": [1.0, 1.0]}).as_json()
+    path.write_text(json.dumps({"comparisons": [kept], "layers": [kept | {"title": "b"}]}))
+    assert against.read_ratios(tmp_path, "onednn") == {"a": 1, "b": 1}
+    assert against.read_ratios(path, "eigen") == {"a": 1, "b": 1}
+
+    def slower(*seconds):
+        measured = {"cnn_tf": list(seconds), "keras": [1.0] * len(seconds)}
+        return against.is_slower(Comparison("a", None, measured), 1)
+
+    assert slower(1.1, 1.1, 1.1, 1.1)
+    assert not slower(1.04, 1.04, 1.04, 1.04)
+    assert not slower(0.8, 0.9, 1.4, 1.5)  # the machine, rather than the code
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "[]", '{"layers": [{"title": "a"}]}', '{"layers": 3}']
+)
+def test_a_record_that_is_none_is_refused(content, tmp_path):
+    path = tmp_path / "onednn.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ValueError, match="Expected a record of benchmarks"):
+        against.read_ratios(path, "onednn")
 
 
 def test_each_idea_gives_the_same_numbers(monkeypatch):

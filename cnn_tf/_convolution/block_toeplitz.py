@@ -126,10 +126,11 @@ def _gather(x: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
 
 def _add_up(seen: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     """Add up, for each pixel, what the strips that saw it hold: the adjoint of `_gather`."""
-    rows = [
-        ops.reshape(row, (-1, geometry.rows.outputs, strips.number, row.shape[-1]))
-        for row in ops.unstack(seen, axis=2)
-    ]
+    size = strips.width * geometry.channels
+    seen = ops.reshape(
+        seen, (-1, geometry.rows.outputs, strips.number, geometry.rows.window * size)
+    )
+    rows = [cut(seen, 3, u * size, (u + 1) * size) for u in range(geometry.rows.window)]
     x = untaps(rows, 1, geometry.rows.without_pads())
     x = add_wide_windows(x, strips.step, geometry.channels)
     (top, _), (left, _) = geometry.pads

@@ -155,9 +155,10 @@ class _Along:
         if blocks is not None:
             combined: Tensors = [None] * axis.stride
             if self._kind.idempotent:  # who of a block has won
-                cells = ops.unstack(self._in_blocks(x), axis=2)
-                cells = [ops.reshape(each, self._shape(x, whole)) for each in cells[:-1]]
-                combined = [*self._kind.combine(cells), blocks]
+                cells = self._in_blocks(x)  # of which the last is not needed
+                first = [cut(cells, 2, i, i + 1) for i in range(axis.stride - 1)]
+                first = [ops.reshape(each, self._shape(x, whole)) for each in first]
+                combined = [*self._kind.combine(first), blocks]
             for phase, part in enumerate(self._kind.share(of_blocks, combined)):
                 phases[phase] = _plus(phases[phase], segment(part, number, 0, count))
         return segment(interleaved(phases, number), number, 0, axis.cells)
