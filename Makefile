@@ -58,6 +58,8 @@ check: install lock-check
 bench: install
 	$(PY) -m benchmarks $(ARGS)
 	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m benchmarks $(ARGS)
+	KERAS_BACKEND=jax $(PY) -m benchmarks $(ARGS)
+	! $(PY) -c "import torch" 2>/dev/null || KERAS_BACKEND=torch $(PY) -m benchmarks $(ARGS)
 
 # The chapter as one file, beside the site: for a printer (by Chromium), and for a reader of books.
 pdf epub: book

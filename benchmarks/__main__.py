@@ -4,7 +4,8 @@ python -m benchmarks [WORD ...]             only the comparisons whose title hol
 python -m benchmarks --against RECORD       name what is slower than in an earlier record
 
 Keras's convolutions call oneDNN where TensorFlow has it, and Eigen where TF_ENABLE_ONEDNN_OPTS=0
-is set. `make bench` measures the layers with both, and all the rest with the first.
+is set. `make bench` measures the layers with both, and all the rest with the first; then the layers
+of networks on JAX and, if it is installed, on PyTorch.
 """
 
 import argparse
@@ -28,9 +29,12 @@ import tensorflow as tf
 import cnn_tf
 from benchmarks import against, costs, growth, ideas, layers, memory, networks, training
 from benchmarks.measure import Comparison, Run, compare
+from benchmarks.steps import BACKEND
 from experiments import runner
 
 LIBRARY = "eigen" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "onednn"
+if BACKEND != "tensorflow":
+    LIBRARY = BACKEND
 FEWEST_ROUNDS = 20  # results of fewer are printed, and not kept
 RESULTS = Path(__file__).parent / "results" / f"{LIBRARY}.json"
 
@@ -93,7 +97,10 @@ def machine(rounds: int) -> dict[str, Any]:
         "library": LIBRARY,
         "versions": {
             "python": platform.python_version(),
-            **{name: _version(name) for name in ("tensorflow", "keras", "torch")},
+            **{
+                name: _version(name)
+                for name in dict.fromkeys(("tensorflow", "keras", "torch", BACKEND))
+            },
         },
     }
 
@@ -166,12 +173,13 @@ def main() -> None:
         if record:
             record.add(kind, "title", comparison.as_json())
 
-    for comparison in networks.run_networks(rounds, wanted):
-        keep(comparison, "networks")
     for comparison in networks.run_layers(rounds, wanted):
         keep(comparison, "layers")
-    for comparison in layers.run_all(rounds, wanted):
-        keep(comparison)
+    if BACKEND == "tensorflow":
+        for comparison in networks.run_networks(rounds, wanted):
+            keep(comparison, "networks")
+        for comparison in layers.run_all(rounds, wanted):
+            keep(comparison)
     if LIBRARY == "onednn":
         if wanted("LeNet epoch"):
             keep(training.lenet_epoch(rounds))

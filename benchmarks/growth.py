@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import cnn_tf
 from benchmarks import memory
-from benchmarks.layers import step
 from benchmarks.measure import compare
+from benchmarks.steps import training
 
 # A 3x3 convolution of 64 channels on 8 images of 64x64; one size at a time is changed.
 BASE = {"size": 64, "kernel": 3, "channels": 64, "batch": 8}
@@ -66,7 +66,7 @@ def run_all(rounds: int, wanted: Callable[[str], bool]) -> Iterator[Growth]:
 
 def _step(size: int, kernel: int, channels: int, batch: int) -> Callable[[], object]:
     layer = cnn_tf.Conv2D(channels, kernel, padding="same")
-    return step(layer, (batch, size, size, channels), jit=False)
+    return training(layer, (batch, size, size, channels), jit=False)
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:

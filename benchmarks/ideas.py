@@ -241,7 +241,7 @@ def _cases() -> Iterator[tuple[str, Sequence[tf.Tensor], Function, Function, Ide
 
 
 def _step(function: Callable[..., tf.Tensor], inputs: Sequence[tf.Tensor]) -> Run:
-    """Forward and backward in a graph, as in `layers.step`."""
+    """Forward and backward in a graph, as in `steps.training`."""
     upstream = tf.random.stateless_normal(function(*inputs).shape, (0, 1))
 
     @tf.function

@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
-import tensorflow as tf
 
 import cnn_tf
-from benchmarks.measure import Comparison, Run, compare
-
-Shape = tuple[int, ...]
+from benchmarks.measure import Comparison, compare
+from benchmarks.steps import COMPILED, Shape, training
 
 
 class Case(NamedTuple):
@@ -47,24 +45,6 @@ CASES = [
 ]
 
 
-def step(layer: keras.layers.Layer, shape: Shape, jit: bool) -> Run:
-    """A function that runs the layer forward and backward, compiled and with fixed inputs."""
-    layer.build(shape)
-    x = tf.random.stateless_normal(shape, (0, 0))
-    weights = [weight.value for weight in layer.trainable_weights]
-    upstream = tf.random.stateless_normal(layer.compute_output_shape(shape), (0, 1))
-
-    @tf.function(jit_compile=jit)
-    def gradients() -> object:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-        return y, tape.gradient(y, [x, *weights], upstream)
-
-    # What is read waits for all that was started.
-    return lambda: [gradient.numpy().ravel()[0] for gradient in gradients()[1]]
-
-
 def run_all(rounds: int, wanted: Callable[[str], bool]) -> Iterator[Comparison]:
     """Compare the layers of each wanted case, each compiled by XLA and not."""
     for case in CASES:
@@ -72,10 +52,11 @@ def run_all(rounds: int, wanted: Callable[[str], bool]) -> Iterator[Comparison]:
         title = f"{case.name}: {case.layer} on {size}"
         if not wanted(title):
             continue
-        rivals = {}
-        for package, layers in (("cnn_tf", cnn_tf), ("keras", keras.layers)):
-            for jit in (False, True):
-                layer = getattr(layers, case.layer)(**case.arguments)
-                label = f"{package}.{case.layer}{', XLA' if jit else ''}"
-                rivals[label] = step(layer, case.shape, jit)
+        rivals = {
+            f"{package}.{case.layer}{', XLA' if jit else ''}": training(
+                getattr(layers, case.layer)(**case.arguments), case.shape, jit
+            )
+            for package, layers in (("cnn_tf", cnn_tf), ("keras", keras.layers))
+            for jit in COMPILED
+        }
         yield compare(title, rivals, rounds, case.bound)

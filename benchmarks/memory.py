@@ -15,12 +15,12 @@ def peak_bytes(package: str, batch: int, size: int, channels: int, kernel: int) 
     import keras
 
     import cnn_tf
-    from benchmarks.layers import step
+    from benchmarks.steps import training
 
     layers = {"cnn_tf": cnn_tf, "keras.layers": keras.layers}[package]
 
     def run(*shape: int) -> None:
-        gradients = step(layers.Conv2D(channels, kernel, padding="same"), shape, jit=False)
+        gradients = training(layers.Conv2D(channels, kernel, padding="same"), shape, jit=False)
         for _ in range(3):
             gradients()
 

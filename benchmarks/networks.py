@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 import cnn_tf
-from benchmarks.layers import Shape, step
 from benchmarks.measure import Comparison, Run, compare
+from benchmarks.steps import COMPILED, Shape, prediction, training
 
 TASKS = ("training", "prediction")
 
@@ -116,27 +116,25 @@ LAYERS = [
 ]
 
 
-def prediction(layer: keras.layers.Layer, shape: Shape, jit: bool) -> Run:
-    """A function that runs the layer forward, compiled and with fixed inputs."""
-    layer.build(shape)
-    x = tf.random.stateless_normal(shape, (0, 0))
-    predict = tf.function(lambda: layer(x), jit_compile=jit)
-    return lambda: predict().numpy().ravel()[0]
-
-
 def run_layers(rounds: int, wanted: Callable[[str], bool]) -> Iterator[Comparison]:
     """Compare each wanted layer, trained and only applied, compiled by XLA and not."""
     for each in LAYERS:
-        for task, make in zip(TASKS, (step, prediction), strict=True):
+        for task, make in zip(TASKS, (training, prediction), strict=True):
             title = f"Layer of {each.title}: {task}"
             if not wanted(title):
                 continue
-            rivals = {}
-            for package, layers in (("cnn_tf", cnn_tf), ("keras", keras.layers)):
-                for jit in (False, True):
-                    layer = getattr(layers, each.kind)(**each.arguments)
-                    rivals[f"{package}{', XLA' if jit else ''}"] = make(layer, each.shape, jit)
+            rivals = {
+                _label(package, jit): make(
+                    getattr(layers, each.kind)(**each.arguments), each.shape, jit
+                )
+                for package, layers in (("cnn_tf", cnn_tf), ("keras", keras.layers))
+                for jit in COMPILED
+            }
             yield compare(title, rivals, rounds)
+
+
+def _label(package: str, jit: bool) -> str:
+    return f"{package}{', XLA' if jit else ''}"
 
 
 # --- Whole networks -------------------------------------------------------------------------------
@@ -241,9 +239,10 @@ def run_networks(rounds: int, wanted: Callable[[str], bool]) -> Iterator[Compari
             if not wanted(title):
                 continue
             model = build()
+            models = {"cnn_tf": with_our_layers(model), "keras": model}
             rivals = {
-                f"{package}{', XLA' if jit else ''}": make(each, batch, jit)
-                for package, each in (("cnn_tf", with_our_layers(model)), ("keras", model))
-                for jit in (False, True)
+                _label(package, jit): make(each, batch, jit)
+                for package, each in models.items()
+                for jit in COMPILED
             }
             yield compare(title, rivals, rounds)

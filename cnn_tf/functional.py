@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops
 
 from cnn_tf._backend import matmul, sizes
-from cnn_tf._convolution import choose, definition, pooling
+from cnn_tf._convolution import choose, costs, definition, pooling
 from cnn_tf._convolution.geometry import Axis, Geometry, find_axes, find_axis
 from cnn_tf._convolution.windows import pad_zeros
 from cnn_tf.arguments import (
@@ -542,6 +542,57 @@ def choose_algorithm(
     """
     settings = (strides, padding, dilation_rate, groups)
     return choose(_geometry(input_shape, kernel_shape, dtype, *settings), algorithm).name
+
+
+def algorithm_costs(
+    input_shape: Sequence[int | None],
+    kernel_shape: Sequence[int],
+    strides: Size = 1,
+    padding: Padding = "valid",
+    dilation_rate: Size = 1,
+    groups: int = 1,
+    dtype: str = "float32",
+) -> dict[str, float]:
+    """Count what each algorithm would cost for images and kernels of such shapes.
+
+    A cost counts the multiplications of an algorithm, and the numbers that it copies, 30 times.
+    `choose_algorithm` names the cheapest.
+
+    Args:
+        input_shape: `(batch, h, w, c_i)`, `batch` perhaps `None`.
+        kernel_shape: `(k_h, k_w, c_i // groups, c_o)`.
+        strides: Steps between windows, an int or a pair.
+        padding: As in `correlate`.
+        dilation_rate: Distance between the cells of the window, an int or a pair.
+        groups: Number of groups into which the channels are split.
+        dtype: Type of images and kernel.
+
+    Returns:
+        For each algorithm that applies, the cheapest first, its cost for the outputs of one image,
+        in multiplications. The cost is infinite where an algorithm would not be accurate, and large
+        where it would keep far more numbers for the gradient than the image and its outputs have.
+
+    Raises:
+        ValueError: Shapes that do not fit each other, or a height or width that is not known.
+
+    Source:
+        Vasudevan, Anderson and Gregg (2017), *Parallel multi channel convolution using general
+        matrix multiplication*, compare such algorithms.
+
+    Example:
+        >>> from cnn_tf.functional import algorithm_costs
+        >>> costs = algorithm_costs((32, 128, 128, 32), (5, 5, 32, 1))
+        >>> next(iter(costs)), costs["definition"] > 5 * costs["kn2row"]
+        ('kn2row', True)
+    """
+    settings = (strides, padding, dilation_rate, groups)
+    geometry = _geometry(input_shape, kernel_shape, dtype, *settings)
+    if not geometry.known:
+        raise ValueError(
+            "algorithm_costs expected images of known height and width. Received: "
+            f"input_shape={tuple(input_shape)}. Give the size that you have in mind."
+        )
+    return costs(geometry)
 
 
 def max_pool(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cnn_tf
-from benchmarks import against, costs, growth, ideas, layers, networks
+from benchmarks import against, costs, growth, ideas, layers, networks, steps
 from benchmarks.__main__ import Record
 from benchmarks.measure import Comparison, compare
 from cnn_tf._convolution import NAMES
@@ -70,7 +70,7 @@ def test_rivals_do_the_same_work(case):
     shape = (1, *case.shape[1:])
     rivals = [getattr(package, case.layer)(**case.arguments) for package in (cnn_tf, keras.layers)]
     shapes = {layer.compute_output_shape(shape) for layer in rivals}
-    counts = {len(layers.step(layer, shape, jit=False)()) for layer in rivals}
+    counts = {len(steps.training(layer, shape, jit=False)()) for layer in rivals}
     assert len(shapes) == len(counts) == 1
 
 

@@ -9,7 +9,13 @@ import tensorflow as tf
 
 from cnn_tf import _backend, functional
 from cnn_tf._convolution import ALGORITHMS, NAMES, _cheapest, winograd
-from cnn_tf.functional import average_pool, choose_algorithm, correlate, max_pool
+from cnn_tf.functional import (
+    algorithm_costs,
+    average_pool,
+    choose_algorithm,
+    correlate,
+    max_pool,
+)
 from tests.algorithms import EACH_ALGORITHM, SUITED
 
 # --- Which one is taken ---------------------------------------------------------------------------
@@ -45,16 +51,16 @@ def test_the_shape_chooses_the_algorithm(size, kernel, arguments, name):
     assert choose_algorithm((None, *size), kernel, **arguments) == name
 
 
-@pytest.mark.parametrize(
-    ("size", "kernel", "arguments"),
-    [
-        ((28, 28, 1), (5, 5, 1, 6), SAME),
-        ((12, 9, 32), (3, 3, 32, 32), {"dilation_rate": 2}),
-        ((9, 40, 17), (3, 2, 17, 2), {"strides": 2}),
-        ((11, 12, 64), (3, 3, 64, 64), SAME),
-        ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}),
-    ],
-)
+CHOSEN = [
+    ((28, 28, 1), (5, 5, 1, 6), SAME),
+    ((12, 9, 32), (3, 3, 32, 32), {"dilation_rate": 2}),
+    ((9, 40, 17), (3, 2, 17, 2), {"strides": 2}),
+    ((11, 12, 64), (3, 3, 64, 64), SAME),
+    ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}),
+]
+
+
+@pytest.mark.parametrize(("size", "kernel", "arguments"), CHOSEN)
 def test_the_algorithm_that_is_chosen_runs(size, kernel, arguments, rng):
     x, kernel = rng.normal(size=(2, *size)), rng.normal(size=kernel)
     y = correlate(x, kernel, **arguments)
@@ -69,21 +75,32 @@ def test_what_is_kept_for_the_gradient_stays_in_proportion():
     assert choose_algorithm((64, *shape), kernel, **SAME) == "shifted_gemm"
 
 
-def test_the_costs_follow_the_sizes():
+@EACH_ALGORITHM
+def test_the_costs_follow_the_sizes(algorithm):
     """More filters and rows cost more, and in proportion at most; more images, no more for one."""
-    for kernel, arguments in SUITED.values():
-        settings = {"strides": 1, "padding": "valid", "dilation_rate": 1, "groups": 1} | arguments
-        geometry, larger = (
-            functional._geometry((4, rows, 20, 2), kernel, "float32", **settings)
-            for rows in (16, 32)
-        )
-        wider = geometry._replace(filters=64)
-        for each in ALGORITHMS:
-            if each.applies(geometry):
-                cost = each.cost(geometry)
-                assert 0 < cost < each.cost(wider) < 17 * cost
-                assert cost < each.cost(larger) < 3 * cost
-                assert each.cost(geometry._replace(batch=8)) <= cost
+    kernel, arguments = SUITED[algorithm]
+
+    def cost(batch=4, rows=16, filters=kernel[3]):
+        shape = batch, rows, 20, 2
+        return algorithm_costs(shape, (*kernel[:3], filters), **arguments)[algorithm]
+
+    assert 0 < cost() < cost(filters=64) < 17 * cost()
+    assert cost() < cost(rows=32) < 3 * cost()
+    assert cost(batch=8) <= cost()
+
+
+def test_the_cheapest_is_chosen():
+    for size, kernel, arguments in CHOSEN:
+        costs = algorithm_costs((32, *size), kernel, **arguments)
+        assert list(costs.values()) == sorted(costs.values())
+        assert choose_algorithm((32, *size), kernel, **arguments) == next(iter(costs))
+
+
+def test_costs_need_a_size():
+    with pytest.raises(
+        ValueError, match=r"known height and width. Received: input_shape=\(1, None"
+    ):
+        algorithm_costs((1, None, 8, 1), (3, 3, 1, 1))
 
 
 def test_an_accelerator_gets_no_winograd(monkeypatch):

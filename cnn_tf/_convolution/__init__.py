@@ -90,7 +90,12 @@ def choose(geometry: Geometry, name: str | None = None) -> Algorithm:
     return algorithm
 
 
+def costs(geometry: Geometry) -> dict[str, float]:
+    """What each algorithm that applies would cost, the cheapest first, where sizes are known."""
+    found = {each.name: each.cost(geometry) for each in ALGORITHMS if each.applies(geometry)}
+    return dict(sorted(found.items(), key=lambda pair: pair[1]))
+
+
 @functools.lru_cache(maxsize=1024)  # in eager mode it is asked at every call
 def _cheapest(geometry: Geometry) -> Algorithm:
-    applying = [each for each in ALGORITHMS if each.applies(geometry)]
-    return min(applying, key=lambda each: each.cost(geometry))
+    return choose(geometry, next(iter(costs(geometry))))
