@@ -65,10 +65,10 @@ def fit(
         A `TrainingLog`: Keras's History with the device, the seconds, and the curves.
 
     Raises:
-        ValueError: `epochs` or `batch_size` is not positive, there are no images, or there are not
-            as many labels as images.
-        TypeError: `data` has no such sets, the images are integers, or `epochs` or `batch_size` is
-            not an integer.
+        ValueError: `epochs` or `batch_size` is not positive, there are no images, there are not as
+            many labels as images, or with the cross-entropy a label is not the number of an output.
+        TypeError: `data` has no such sets, the images are integers, the labels are no numbers, or
+            `epochs` or `batch_size` is not an integer.
 
     Source:
         LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
@@ -100,6 +100,10 @@ def fit(
             steps_per_execution=20 if _backend.is_tensorflow() else 1,
         )
     keras.utils.set_random_seed(seed)
+    if _takes_class_numbers(model.loss):
+        shape = _output_shape(model, images)
+        for name, numbers in (("train", labels), ("validation", validation[1])):
+            _check_labels(numbers, shape, name)
     log = TrainingLog()
     shown = [NotebookProgress(log)] if _in_notebook() else []
     model.fit(
@@ -292,6 +296,50 @@ def _images_and_labels(data: Any, name: str) -> _Pair:
             "them first, for example by images.astype('float32') / 255."
         )
     return images, labels
+
+
+def _takes_class_numbers(loss: Any) -> bool:
+    """Whether a loss that a model was compiled with wants the number of the class as a label."""
+    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
+    return name == "sparse_categorical_crossentropy"
+
+
+def _output_shape(model: keras.Model, images: np.ndarray) -> tuple[int | None, ...] | None:
+    """The shape of the model's only output for these images, `None` if it cannot be told."""
+    try:
+        shape = model.compute_output_shape((None, *images.shape[1:]))
+    except Exception:  # images that do not fit: Keras says so in a moment
+        return None
+    one = isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape)
+    return shape if one else None
+
+
+def _check_labels(labels: np.ndarray, shape: tuple[int | None, ...] | None, name: str) -> None:
+    """Refuse labels that are not the numbers of the model's outputs: not every back end does."""
+    classes = shape[-1] if shape else None
+    expected = "fit expected labels that are numbers of classes, from 0"
+    if classes is not None:
+        expected += f" to {classes - 1}, for the model has {classes} outputs"
+    if labels.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{expected}. Received: dtype {labels.dtype} in `{name}`, such as {labels.flat[0]!r}. "
+            "Number the classes first, for example by np.unique(labels, return_inverse=True)[1]."
+        )
+    if shape and labels.ndim == len(shape) and 1 < labels.shape[-1] == classes:
+        raise ValueError(
+            f"{expected}. Received: labels of shape {labels.shape} in `{name}`. Turn one-hot "
+            "labels into numbers by np.argmax(labels, axis=-1)."
+        )
+    numbers = labels.astype("float64")
+    broken = numbers[numbers != np.floor(numbers)]
+    if broken.size:
+        raise ValueError(f"{expected}. Received: {broken[0]} in `{name}`.")
+    least, most = numbers.min(), numbers.max()
+    if least < 0 or (classes is not None and most >= classes):
+        raise ValueError(
+            f"{expected}. Received: labels from {least:.0f} to {most:.0f} in `{name}`. Number the "
+            "classes from 0, and give the model an output for each."
+        )
 
 
 def _feed(train: _Pair, validation: _Pair, batch_size: int) -> dict[str, Any]:

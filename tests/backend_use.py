@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import keras
 import numpy as np
+import pytest
 
 import cnn_tf
 from cnn_tf import _backend
@@ -149,7 +150,17 @@ def numbers_of_64_bits():
     assert layer(x.detach()).dtype == torch.float64
 
 
+def labels():
+    """JAX would train on labels beyond the outputs, without a word."""
+    images = rng.random((8, 28, 28, 1)).astype("float32")
+    part = images, np.arange(8)
+    data = SimpleNamespace(train=part, validation=part)
+    with pytest.raises(ValueError, match=r"model has 5 outputs\. Received: labels from 0 to 7"):
+        cnn_tf.fit(cnn_tf.LeNet(5), data, verbose=False)
+
+
 if __name__ == "__main__":
+    labels()
     exchange(train(), Path(sys.argv[1]))
     empty_batches()
     properties()

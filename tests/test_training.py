@@ -192,6 +192,53 @@ def test_refuses_missing_labels(model, stripes):
         fit(model, stripes)
 
 
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (
+            lambda y: y + 1,
+            ValueError,
+            "from 0 to 3, for the model has 4 outputs. Received: labels ",
+        ),
+        (lambda y: y - 1, ValueError, "Received: labels from -1 to 2 in `train`"),
+        (lambda y: np.eye(4)[y], ValueError, "numbers by np.argmax(labels, axis=-1)"),
+        (lambda y: np.eye(4, dtype=int)[y], ValueError, "labels of shape (512, 4) in `train`"),
+        (lambda y: y + 0.5, ValueError, ".5 in `train`"),
+        (lambda y: np.where(y == 1, np.nan, y), ValueError, "Received: nan in `train`"),
+        (lambda y: np.array(["coat", "bag", "shirt", "boot"])[y], TypeError, "return_inverse=True"),
+    ],
+)
+@pytest.mark.parametrize("built", [True, False])
+def test_refuses_labels_that_are_no_classes(change, error, words, built, model, stripes):
+    if not built:
+        layers = [keras.layers.Flatten(), keras.layers.Dense(4)]
+        model = keras.Sequential(layers)
+    images, labels = stripes.train
+    stripes.train = images, change(labels)
+    with pytest.raises(error, match=re.escape(words)):
+        fit(model, stripes, epochs=1, verbose=False)
+
+
+def test_refuses_wrong_labels_of_the_validation(model, stripes):
+    images, labels = stripes.validation
+    stripes.validation = images, labels + 3
+    with pytest.raises(ValueError, match="in `validation`"):
+        fit(model, stripes, epochs=1, verbose=False)
+
+
+def test_takes_labels_as_keras_does(stripes):
+    """In a column, as whole floats, as booleans; and one-hot ones for a loss that wants them."""
+    images, labels = stripes.train
+    for numbers in (labels[:, None], labels.astype("float32"), labels > 1):
+        stripes.train = images, numbers
+        assert fit(LeNet(4), stripes, epochs=1, verbose=False).epoch == [0]
+    for part in ("train", "validation"):
+        images, labels = getattr(stripes, part)
+        setattr(stripes, part, (images, np.eye(4)[np.ravel(labels).astype(int)]))
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    assert fit(LeNet(4), stripes, epochs=1, loss=loss, verbose=False).epoch == [0]
+
+
 def test_plot_draws_each_metric_with_its_validation(model, stripes):
     figure = fit(model, stripes, epochs=2, verbose=False).plot()
     words = re.findall(r">([a-z_]+)</text>", figure.svg)
