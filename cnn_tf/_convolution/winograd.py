@@ -32,6 +32,7 @@ from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import region
 
 _OUTPUTS = 4  # along each side of a tile
+_FEWEST_CHANNELS = 16
 # Near one, so that their powers are too, and symmetric; the last point is infinity. With the usual
 # 0, 1, -1, 2 and -2 the largest error is more than twice as large.
 _POINTS = (2 / 3, -2 / 3, 4 / 3, -4 / 3, 0)
@@ -51,12 +52,13 @@ def applies(geometry: Geometry) -> bool:
 def cost(geometry: Geometry) -> float:
     """Evaluation of tiles and kernel, products, interpolation, and what is moved between them.
 
-    Infinite on an accelerator, where products may be rounded to fewer bits, and the errors would be
-    multiplied.
+    Infinite for few channels, whose numbers are often whole and should stay so, and zeros zeros;
+    and on an accelerator, where products may be rounded to fewer bits, and the errors multiplied.
     """
     m, (r, _), tiles = _OUTPUTS, geometry.kernel, math.prod(_tiles(geometry))
     channels, filters, points = geometry.channels, geometry.filters, (m + r - 1) ** 2
-    if has_accelerator():
+    few = min(channels, filters) < _FEWEST_CHANNELS
+    if few or geometry.kernel != (3, 3) or has_accelerator():
         return math.inf
     evaluated = copy(2 * geometry.pixels * channels + 3 * points * tiles * channels)
     evaluated += product(points, points, tiles * channels)
