@@ -1,5 +1,6 @@
 """Well-known networks and their layers, ours against Keras's: a step of training, a prediction."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -41,18 +42,21 @@ def _conv(network: str, name: str, shape: Shape, filters: int, size: Any, **more
     return Layer(network, f"{name} to {filters}", shape, "Conv2D", arguments)
 
 
-def _max(network: str, shape: Shape, size: int, strides: int, padding: str = "valid") -> Layer:
-    return _pool(network, "MaxPooling2D", shape, size, strides, padding)
-
-
-def _mean(network: str, shape: Shape, size: int, strides: int, padding: str = "valid") -> Layer:
-    return _pool(network, "AveragePooling2D", shape, size, strides, padding)
-
-
-def _pool(network: str, kind: str, shape: Shape, size: int, strides: int, padding: str) -> Layer:
+def _pool(
+    word: str,
+    kind: str,
+    network: str,
+    shape: Shape,
+    size: int,
+    strides: int,
+    padding: str = "valid",
+) -> Layer:
     arguments = {"pool_size": size, "strides": strides, "padding": padding}
-    name = f"{'max' if kind.startswith('Max') else 'mean'} {size}x{size}/{strides}"
-    return Layer(network, name, shape, kind, arguments)
+    return Layer(network, f"{word} {size}x{size}/{strides}", shape, kind, arguments)
+
+
+_max = functools.partial(_pool, "max", "MaxPooling2D")
+_mean = functools.partial(_pool, "mean", "AveragePooling2D")
 
 
 # Batches such that a layer takes some milliseconds.

@@ -103,7 +103,7 @@ def fit(
     if _takes_class_numbers(model.loss):
         shape = _output_shape(model, images)
         for name, numbers in (("train", labels), ("validation", validation[1])):
-            _check_labels(numbers, shape, name)
+            _check_labels(numbers, shape, name, getattr(model.loss, "ignore_class", None))
     log = TrainingLog()
     shown = [NotebookProgress(log)] if _in_notebook() else []
     model.fit(
@@ -314,7 +314,9 @@ def _output_shape(model: keras.Model, images: np.ndarray) -> tuple[int | None, .
     return shape if one else None
 
 
-def _check_labels(labels: np.ndarray, shape: tuple[int | None, ...] | None, name: str) -> None:
+def _check_labels(
+    labels: np.ndarray, shape: tuple[int | None, ...] | None, name: str, ignored: int | None
+) -> None:
     """Refuse labels that are not the numbers of the model's outputs: not every back end does."""
     classes = shape[-1] if shape else None
     expected = "fit expected labels that are numbers of classes, from 0"
@@ -330,10 +332,14 @@ def _check_labels(labels: np.ndarray, shape: tuple[int | None, ...] | None, name
             f"{expected}. Received: labels of shape {labels.shape} in `{name}`. Turn one-hot "
             "labels into numbers by np.argmax(labels, axis=-1)."
         )
-    numbers = labels.astype("float64")
+    numbers = labels[labels != ignored].astype("float64")
+    if not numbers.size:
+        return
     broken = numbers[numbers != np.floor(numbers)]
     if broken.size:
-        raise ValueError(f"{expected}. Received: {broken[0]} in `{name}`.")
+        raise ValueError(
+            f"{expected}. Received: {broken[0]} in `{name}`. Give each class a whole number."
+        )
     least, most = numbers.min(), numbers.max()
     if least < 0 or (classes is not None and most >= classes):
         raise ValueError(

@@ -158,6 +158,14 @@ def test_a_symbolic_tensor_gets_the_shape():
         assert tuple(pool(keras.KerasTensor((None, 8, 9, 2)), 2).shape) == (None, 4, 4, 2)
 
 
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+def test_pooling_takes_channels_of_unknown_number(pool, rng):
+    x = rng.normal(size=(2, 8, 9, 3)).astype("float32")
+    unknown = tf.TensorSpec((None, 8, 9, None))
+    graph = tf.function(lambda x: pool(x, 3, strides=2, padding="same"), [unknown])
+    np.testing.assert_allclose(graph(x), pool(x, 3, strides=2, padding="same"), rtol=1e-6)
+
+
 # --- What each one can do, in eager mode and in a graph -------------------------------------------
 
 

@@ -239,6 +239,13 @@ def test_takes_labels_as_keras_does(stripes):
     assert fit(LeNet(4), stripes, epochs=1, loss=loss, verbose=False).epoch == [0]
 
 
+def test_takes_the_label_that_the_loss_ignores(model, stripes):
+    images, labels = stripes.train
+    stripes.train = images, np.where(labels == 1, -1, labels)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+    assert fit(model, stripes, epochs=1, loss=loss, verbose=False).epoch == [0]
+
+
 def test_plot_draws_each_metric_with_its_validation(model, stripes):
     figure = fit(model, stripes, epochs=2, verbose=False).plot()
     words = re.findall(r">([a-z_]+)</text>", figure.svg)

@@ -62,7 +62,8 @@ def mean(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
 
 def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis]) -> Tensor:
     """Reduce the windows along one axis after the other."""
-    if not is_tensorflow(x) or not all(axis.known for _, axis in steps):
+    known = x.shape[3] is not None and all(axis.known for _, axis in steps)
+    if not is_tensorflow(x) or not known:
         pads = {number: axis.pads for number, axis in steps}
         x = pad_zeros(x, (pads[1], pads[2]), kind.neutral)
         for number, axis in steps:
