@@ -6,6 +6,8 @@ import http.server
 import re
 import threading
 
+from axe_playwright_python.sync_playwright import Axe
+
 
 @contextlib.contextmanager
 def serve(folder, under=""):
@@ -66,3 +68,38 @@ def numbers(explorer, name):
         [float(text.replace("−", "-")) if text else None for text in row]
         for row in table(explorer, name)
     ]
+
+
+CONTRAST = "color-contrast"  # the rule of axe that takes longest
+
+
+def barriers(page, context=None, **options):
+    """What axe finds that some readers could not use."""
+    found = Axe().run(page, context, {"resultTypes": ["violations"], **options}).response
+    return [(it["id"], it["nodes"][0]["html"][:200]) for it in found["violations"]]
+
+
+def thin_out(page, parts="body"):
+    """Take from each part of a page what axe would read thousands of times.
+
+    Those are the insides of still drawings, each of which has a name of its own, and of code and
+    formulas all but one of a kind: of what has one colour in one place.
+    """
+    page.evaluate(
+        """parts => {
+          for (const part of document.querySelectorAll(parts)) {
+            const known = new Set(), repeated = [];
+            for (const it of part.querySelectorAll(".highlight span[class], math")) {
+              const place = (it.closest(".highlight") ?? it).parentElement.className;
+              const kind = [place, it.className, getComputedStyle(it).color].join();
+              if (known.has(kind)) repeated.push(it);
+              known.add(kind);
+            }
+            for (const it of repeated) it.replaceWith(it.matches("math") ? "x" : it.textContent);
+            part.normalize();
+            for (const drawing of part.querySelectorAll("svg[role=img]"))
+              if (!drawing.querySelector("a, [role], [tabindex]")) drawing.replaceChildren();
+          }
+        }""",
+        parts,
+    )

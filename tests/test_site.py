@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser import listen, wake
+from tests.browser import CONTRAST, barriers, listen, thin_out, wake
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -36,29 +35,6 @@ def page(request, chromium):
     context.close()
 
 
-def barriers(page, context=None, **options):
-    """What axe finds that some readers could not use."""
-    found = Axe().run(page, context, {"resultTypes": ["violations"], **options}).response
-    return [(it["id"], it["nodes"][0]["html"]) for it in found["violations"]]
-
-
-# What axe would read thousands of times: the parts of a still drawing, which has a name of its own,
-# and of code and formulas all but one of a kind, a kind being what has one colour in one place.
-REPEATED = """() => {
-  const known = new Set(), repeated = [];
-  for (const part of document.querySelectorAll(".highlight span[class], math")) {
-    const place = (part.closest(".highlight") ?? part).parentElement.className;
-    const kind = [place, part.className, getComputedStyle(part).color].join();
-    if (known.has(kind)) repeated.push(part);
-    known.add(kind);
-  }
-  for (const part of repeated) part.replaceWith(part.matches("math") ? "x" : part.textContent);
-  document.body.normalize();
-  for (const drawing of document.querySelectorAll("svg[role=img]"))
-    if (!drawing.querySelector("a, [role], [tabindex]")) drawing.replaceChildren();
-}"""
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_page(name, page, address):
     page.goto(f"{address}{name}.html")
@@ -80,14 +56,13 @@ def test_page(name, page, address):
     for drawing in drawings.all():
         assert len(drawing.get_attribute("aria-label")) > 10
         assert drawing.bounding_box()["width"] > 100
-    page.evaluate(REPEATED)
+    thin_out(page)
     # The article of a phone's page has the colours of the desk's. Its header is its own.
     part = {"exclude": [["article"]]} if page.is_phone else None
-    contrast = {"type": "rule", "values": ["color-contrast"]}
-    assert barriers(page, rules={"color-contrast": {"enabled": False}}) == []
+    assert barriers(page, rules={CONTRAST: {"enabled": False}}) == []
     for scheme in ("light", "dark"):  # which differ in their colours alone
         page.emulate_media(color_scheme=scheme)
-        assert barriers(page, part, runOnly=contrast) == []
+        assert barriers(page, part, runOnly=CONTRAST) == []
     assert page.problems == []
     foreign = [url for url in page.requests if not url.startswith((address, "data:", "blob:"))]
     assert foreign == []
