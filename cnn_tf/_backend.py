@@ -150,18 +150,57 @@ def after(tensors: Sequence[Tensor]) -> contextlib.AbstractContextManager[Any]:
     return tf.control_dependencies([tensor for tensor in tensors if tensor.graph is graph])
 
 
-def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, shuffle: bool = False) -> Any:
-    """On TensorFlow, batches as Keras makes them of arrays, but not tuned while they are read.
+def set_seed(seed: int) -> None:
+    """Set the state of PyTorch's own random numbers. The other back ends have none to set.
 
-    TensorFlow's tuning of a data set sleeps for 10, 20, 40, ... milliseconds. At the end of an
-    epoch Keras often waits until the last sleep is over: for up to as long as the epoch took.
+    Keras's layers draw by seed generators, which the model holds.
     """
+    if NAME == "torch":
+        torch.manual_seed(seed)
+
+
+def batches(
+    images: np.ndarray, labels: np.ndarray, batch_size: int, order: np.ndarray | None = None
+) -> Any:
+    """Batches for Keras's `fit`, in an order that may be changed in place between epochs."""
+    if order is None:
+        order = np.arange(len(images), dtype="int64")
+    if not is_tensorflow():
+        return _Batches(images, labels, batch_size, order)
+    # As Keras makes them of arrays, but not tuned while they are read: TensorFlow's tuning sleeps
+    # for 10, 20, 40, ... milliseconds, and at the end of an epoch Keras often waits until the last
+    # sleep is over: for up to as long as the epoch took.
     with tf.device("cpu"):
         images, labels = tf.constant(images), tf.constant(labels)
-    order = tf.data.Dataset.range(len(labels))
-    if shuffle:
-        order = order.shuffle(len(labels))
-    read = order.batch(batch_size).map(lambda i: (tf.gather(images, i), tf.gather(labels, i)))
+
+    def epoch(_: Tensor) -> Any:
+        now = tf.numpy_function(order.copy, (), tf.int64, stateful=True)
+        now.set_shape((len(order),))
+
+        def batch(start: Tensor) -> tuple[Tensor, Tensor]:
+            part = now[start : start + batch_size]
+            return tf.gather(images, part), tf.gather(labels, part)
+
+        return tf.data.Dataset.range(0, len(order), batch_size).map(batch)
+
+    read = tf.data.Dataset.range(1).flat_map(epoch)
+    read = read.apply(tf.data.experimental.assert_cardinality(-(-len(order) // batch_size)))
     options = tf.data.Options()
     options.autotune.enabled = False
     return read.prefetch(1).with_options(options)
+
+
+class _Batches(keras.utils.PyDataset):
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, batch_size: int, order: np.ndarray
+    ) -> None:
+        super().__init__()
+        self._images, self._labels = images, labels
+        self._batch_size, self._order = batch_size, order
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // self._batch_size)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        part = self._order[number * self._batch_size : (number + 1) * self._batch_size]
+        return self._images[part], self._labels[part]

@@ -1,5 +1,7 @@
 """Training: one `fit` around Keras's own, with a seed, a progress display and a log to plot."""
 
+import os
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +12,8 @@ import keras
 import numpy as np
 
 from cnn_tf import _backend
+from cnn_tf._checkpoints import Checkpoints, Keeper, build, describe
+from cnn_tf._finite import NotFiniteError, Watch, explain, explain_validation
 from cnn_tf.arguments import check_int
 from cnn_tf.plots import Figure, line_plot
 
@@ -26,6 +30,7 @@ def fit(
     loss: Any = None,
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoint_dir: str | os.PathLike[str] | None = None,
     verbose: bool = True,
 ) -> "TrainingLog":
     r"""Train a classifier with Keras's `compile` and `fit`, by the recipe of the book.
@@ -41,6 +46,15 @@ def fit(
     compiled anew: with the default for the one not given, and the accuracy as its metric. A GPU is
     used when there is one. The test set is never looked at.
 
+    With `checkpoint_dir` the training can be killed at any moment: the same call, in a new process
+    with a model made in the same way, goes on after the last epoch that was finished, and ends with
+    the same weights as if nothing had happened, bit for bit on one machine. Once all epochs are
+    done, it returns what came of them; with more `epochs` it adds the missing ones. The folder has
+    the last two epochs; a damaged file is left out, with a warning.
+
+    A loss that becomes NaN or infinite stops the training: the epoch is repeated up to the step
+    that failed, and the model keeps its weights from before it.
+
     Args:
         model: A Keras model. Its output is taken for logits, or for probabilities when its last
             layer is a softmax.
@@ -51,10 +65,13 @@ def fit(
         optimizer: A Keras optimizer or its name; `None` means `keras.optimizers.SGD(0.1)`.
         loss: A Keras loss of labels and outputs, or its name; `None` means the cross-entropy.
         seed: Seed of Python, NumPy and the back end, set before training: the order of the
-            batches follows from it. The model's first weights were drawn before; set
+            pictures in each epoch follows from it. The model's first weights were drawn before; set
             `keras.utils.set_random_seed` before you make the model to repeat them too.
         callbacks: Further Keras callbacks. Those for batches are called every 20 batches when the
             model was compiled here and TensorFlow computes, since it runs so many without Python.
+            With `checkpoint_dir`, numbers and lists of arrays among their attributes are kept too,
+            such as what early stopping has counted.
+        checkpoint_dir: A folder of this training alone; `None` keeps nothing.
         verbose: Whether to show the progress: a live table in a notebook, Keras's bar in a
             terminal.
 
@@ -66,9 +83,13 @@ def fit(
 
     Raises:
         ValueError: `epochs` or `batch_size` is not positive, there are no images, there are not as
-            many labels as images, or with the cross-entropy a label is not the number of an output.
+            many labels as images, with the cross-entropy a label is not the number of an output,
+            or `checkpoint_dir` has another training or nothing but damaged files.
         TypeError: `data` has no such sets, the images are integers, the labels are no numbers, or
-            `epochs` or `batch_size` is not an integer.
+            `epochs`, `batch_size` or `seed` is not an integer.
+        FloatingPointError: The loss became NaN or infinite; the message names the step, the layer
+            whose output was the first to be so, and what to try.
+        OSError: `checkpoint_dir` cannot be written.
 
     Source:
         LeCun et al. (1998), *Gradient-based learning applied to document recognition*.
@@ -85,6 +106,7 @@ def fit(
     """
     for name, number in (("epochs", epochs), ("batch_size", batch_size)):
         check_int(number, name, minimum=1)
+    check_int(seed, "seed", minimum=0)
     images, labels = _images_and_labels(data, "train")
     validation = _images_and_labels(data, "validation")
 
@@ -104,15 +126,69 @@ def fit(
         shape = _output_shape(model, images)
         for name, numbers in (("train", labels), ("validation", validation[1])):
             _check_labels(numbers, shape, name, getattr(model.loss, "ignore_class", None))
-    log = TrainingLog()
+    build(model, images)
+    log, watch, order = TrainingLog(), Watch(), _Order(seed, len(images))
     shown = [NotebookProgress(log)] if _in_notebook() else []
-    model.fit(
-        **_feed((images, labels), validation, batch_size),
-        epochs=epochs,
-        callbacks=[log, *(shown if verbose else []), *callbacks],
-        verbose=0 if shown or not verbose else "auto",
-    )
+    keeper = None
+    if checkpoint_dir is not None:
+        training = describe(model, seed, batch_size, images, labels)
+        keeper = Keeper(Checkpoints(checkpoint_dir, training), log, callbacks)
+        keeper.restore(model)
+    try:
+        model.fit(
+            x=_backend.batches(images, labels, batch_size, order.numbers),
+            shuffle=False,  # it has an order
+            validation_data=_backend.batches(*validation, batch_size),
+            epochs=epochs,
+            initial_epoch=keeper.epoch if keeper else 0,
+            callbacks=[
+                *(order, watch, log),
+                *(shown if verbose else ()),
+                *callbacks,
+                *([keeper] if keeper else ()),
+            ],
+            verbose=0 if shown or not verbose else "auto",
+        )
+    except NotFiniteError as found:
+        if found.name == "val_loss":
+            why = explain_validation(model, found, validation[0], batch_size)
+        else:
+            why = explain(model, found, watch.start, images, labels, order.cut(batch_size))
+        raise FloatingPointError(why) from None
+    except BaseException as error:
+        if keeper:
+            error.add_note(
+                f"{keeper.epoch} of {epochs} epochs are kept in {checkpoint_dir}. The same call "
+                "goes on from there."
+            )
+        raise
     return log
+
+
+class _Order(keras.callbacks.Callback):
+    """A new order of the pictures for each epoch, which follows from the seed and its number.
+
+    So do the random numbers of Python, of NumPy and of PyTorch in that epoch: whoever begins with
+    it draws the same.
+    """
+
+    def __init__(self, seed: int, size: int) -> None:
+        super().__init__()
+        self.numbers = np.arange(size, dtype="int64")  # changed in place
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Draw."""
+        rng = np.random.default_rng((self._seed, epoch))
+        self.numbers[:] = rng.permutation(len(self.numbers))
+        number = int(rng.integers(2**32))
+        random.seed(number)
+        np.random.seed(number)
+        _backend.set_seed(number)
+
+    def cut(self, batch_size: int) -> list[np.ndarray]:
+        """The numbers of the pictures in each batch of the epoch."""
+        return np.split(self.numbers, range(batch_size, len(self.numbers), batch_size))
 
 
 def device_name() -> str:
@@ -346,18 +422,6 @@ def _check_labels(
             f"{expected}. Received: labels from {least:.0f} to {most:.0f} in `{name}`. Number the "
             "classes from 0, and give the model an output for each."
         )
-
-
-def _feed(train: _Pair, validation: _Pair, batch_size: int) -> dict[str, Any]:
-    """The arguments with which Keras's `fit` reads the pictures in batches."""
-    if not _backend.is_tensorflow():
-        x, y = train
-        return {"x": x, "y": y, "batch_size": batch_size, "validation_data": validation}
-    return {
-        "x": _backend.batches(*train, batch_size, shuffle=True),
-        "shuffle": False,  # Keras warns of True, for the data set shuffles by itself
-        "validation_data": _backend.batches(*validation, batch_size),
-    }
 
 
 def _ends_in_softmax(model: Any) -> bool:

@@ -159,8 +159,52 @@ def labels():
         cnn_tf.fit(cnn_tf.LeNet(5), data, verbose=False)
 
 
+class Interrupt(keras.callbacks.Callback):
+    """As Ctrl-C in the second epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) > 2:
+            raise KeyboardInterrupt
+
+
+def resuming(folder):
+    """Interrupted and called again, a training ends with the same numbers, bit for bit."""
+    part = rng.random((64, 6, 6, 1), "float32"), rng.integers(0, 3, 64)
+    data = SimpleNamespace(train=part, validation=part)
+
+    def run(folder, *callbacks):
+        keras.utils.set_random_seed(1)
+        layers = [cnn_tf.Conv2D(2, 3), keras.layers.Dropout(0.5), keras.layers.Flatten()]
+        model = keras.Sequential([keras.Input((6, 6, 1)), *layers, keras.layers.Dense(3)])
+        options = {"batch_size": 32, "optimizer": "adam", "callbacks": callbacks, "verbose": False}
+        log = cnn_tf.fit(model, data, 4, checkpoint_dir=folder, **options)
+        return model.get_weights(), log.history
+
+    expected = run(None)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, Interrupt())
+    assert sorted(path.name for path in folder.iterdir()) == ["epoch-0000.npz", "epoch-0001.npz"]
+    weights, history = run(folder)
+    assert history == expected[1]
+    assert all(map(np.array_equal, weights, expected[0]))
+
+
+def not_finite():
+    """The step is found, the layer is named, and the weights from before are there."""
+    part = rng.random((64, 6, 6, 1), "float32"), rng.integers(0, 3, 64)
+    data = SimpleNamespace(train=part, validation=part)
+    model = keras.Sequential([keras.Input((6, 6, 1)), cnn_tf.Conv2D(2, 3), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(3))
+    with pytest.raises(FloatingPointError, match=r"step 2 of epoch 1\. The first output .* layer"):
+        cnn_tf.fit(model, data, batch_size=32, optimizer=keras.optimizers.SGD(1e25), verbose=False)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+    assert int(model.optimizer.iterations) == 1
+
+
 if __name__ == "__main__":
     labels()
+    resuming(Path(sys.argv[1], f"kept by {_backend.NAME}"))
+    not_finite()
     exchange(train(), Path(sys.argv[1]))
     empty_batches()
     properties()

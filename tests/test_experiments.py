@@ -146,7 +146,10 @@ def test_a_training_without_numbers_stops_no_other(all_pictures, tmp_path, monke
     both = Experiment("Does it run?", {"wild": wild, "tame": TINY}, seeds=(0,))
     monkeypatch.setattr(runner, "EXPERIMENTS", {"both": both})
     (told,) = runner.train_missing(["both"], 1, tmp_path)
-    assert "both: wild, seed 0: FloatingPointError: the loss became nan in epoch 1; try" in told
+    assert (
+        "both: wild, seed 0: FloatingPointError: The loss became nan in step 2 of epoch 1" in told
+    )
+    assert "Try a smaller learning rate than 1e+30" in told
     assert set(trained(tmp_path, "both")) == {("tame", 0)}
 
 

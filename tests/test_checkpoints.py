@@ -1,0 +1,417 @@
+"""`fit` loses nothing: killed, on a full disk, and when the numbers are no longer finite."""
+
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from cnn_tf import Conv2D, LeNet, fit
+
+EPOCHS = 6
+
+
+def make_data(n=512):
+    """Pictures that are told apart by the row that is bright."""
+    rng = np.random.default_rng(0)
+
+    def part(n):
+        labels = rng.integers(0, 4, n)
+        images = rng.random((n, 28, 28, 1), "float32") / 10
+        images[np.arange(n), 7 * labels] += 1
+        return images, labels
+
+    return SimpleNamespace(train=part(n), validation=part(128))
+
+
+def make_model():
+    """With all that a training may change: random states, averages, momenta."""
+    keras.utils.set_random_seed(1)
+    layers = [
+        keras.layers.RandomTranslation(0.1, 0.1),
+        Conv2D(4, 5, strides=2, padding_mode="reflect", padding=2),
+        keras.layers.BatchNormalization(),
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.3),
+        keras.layers.Dense(4),
+    ]
+    return keras.Sequential([keras.Input((28, 28, 1)), *layers])
+
+
+def train(folder, *callbacks, epochs=EPOCHS, batch_size=32, seed=0, data=None, model=None):
+    model = make_model() if model is None else model
+    watching = [
+        keras.callbacks.ReduceLROnPlateau(patience=1, min_delta=0.3),
+        keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True),
+    ]
+    data = make_data() if data is None else data
+    log = fit(
+        *(model, data, epochs),
+        batch_size=batch_size,
+        optimizer=keras.optimizers.Adam(0.003),
+        seed=seed,
+        callbacks=[*callbacks, *watching],
+        checkpoint_dir=folder,
+        verbose=False,
+    )
+    state = [np.asarray(v) for v in (*model.variables, *model.optimizer.variables)]
+    return state, log.history
+
+
+def same(one, other):
+    assert len(one[0]) == len(other[0])
+    assert all(np.array_equal(a, b) for a, b in zip(one[0], other[0], strict=True))
+    assert one[1] == other[1]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return train(None)
+
+
+class At(keras.callbacks.Callback):
+    """Do something at the start of an epoch."""
+
+    def __init__(self, epoch, act):
+        super().__init__()
+        self.number, self.act = epoch, act
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.number:
+            self.act()
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+# --- Killed ---------------------------------------------------------------------------------------
+
+
+def train_and_keep(folder, result):
+    state, history = train(folder)
+    arrays = {f"{i:03d}": array for i, array in enumerate(state)}
+    curves = {f"curve {name}": values for name, values in history.items()}
+    np.savez(result, **arrays, **curves)
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_moments_it_ends_as_if_nothing_had_happened(tmp_path):
+    start = multiprocessing.get_context("forkserver")  # which imports the package once
+    start.set_forkserver_preload(["cnn_tf"])
+    results = []
+
+    def run(name, seconds=None):
+        result = tmp_path / f"{name}.npz"
+        process = start.Process(target=train_and_keep, args=(tmp_path / name, result))
+        process.start()
+        process.join(seconds)
+        killed = process.is_alive()
+        if killed:
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        else:
+            assert process.exitcode == 0
+            results.append(dict(np.load(result)))
+        return killed
+
+    run("alone")
+    began = time.perf_counter()
+    run("alone again")
+    seconds = time.perf_counter() - began
+    rng, kills, attempt = np.random.default_rng(0), 0, 0
+    while kills < 20:
+        if run(f"killed {attempt}", rng.uniform(0, 1.1) * seconds):
+            kills += 1
+        else:
+            attempt += 1
+    run(f"killed {attempt}")  # to its end
+    expected, *others = results
+    assert len(others) >= 2
+    for arrays in others:
+        assert arrays.keys() == expected.keys()
+        for name, array in expected.items():
+            assert np.array_equal(arrays[name], array), name
+
+
+@pytest.mark.parametrize("epoch", [0, 1, EPOCHS - 1])
+def test_ctrl_c_says_what_is_kept_and_the_same_call_goes_on(epoch, whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(tmp_path, At(epoch, interrupt))
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"{epoch} of {EPOCHS} epochs are kept in {tmp_path}. The same call")
+    same(train(tmp_path, At(-1, interrupt)), whole)
+
+
+def test_it_begins_with_the_first_weights_of_the_run_that_was_killed(tmp_path):
+    """Even if nobody set a seed before the model was made."""
+    one = make_model()
+    one.layers[-1].bias.assign([1, 2, 3, 4])
+    expected = train(None, model=one)
+    one = make_model()
+    one.layers[-1].bias.assign([1, 2, 3, 4])
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, At(0, interrupt), model=one)
+    same(train(tmp_path, At(-1, interrupt)), expected)
+
+
+def test_when_all_is_done_nothing_is_trained_again(whole, tmp_path):
+    train(tmp_path)
+    trained = []
+    model = make_model()
+    spy = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: trained.append(epoch))
+    log = fit(
+        *(model, make_data(), 3),
+        batch_size=32,
+        optimizer=keras.optimizers.Adam(0.003),
+        callbacks=[spy],
+        checkpoint_dir=tmp_path,
+        verbose=False,
+    )
+    assert trained == []
+    assert log.epoch == list(range(len(log.history["loss"])))
+    assert log.history == whole[1]
+
+
+def test_more_epochs_add_the_missing_ones(whole, tmp_path):
+    train(tmp_path, epochs=EPOCHS - 2)
+    same(train(tmp_path), whole)
+
+
+def test_only_the_last_two_are_kept(tmp_path):
+    train(tmp_path, epochs=4)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["epoch-0003.npz", "epoch-0004.npz"]
+
+
+# --- Damaged, or of another training --------------------------------------------------------------
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def flip(content):
+    return content[:-3000] + bytes([content[-3000] ^ 1]) + content[-2999:]
+
+
+@pytest.mark.parametrize("damage", [cut, flip, lambda content: b""])
+def test_a_damaged_checkpoint_is_not_read(damage, whole, tmp_path):
+    train(tmp_path, epochs=3)
+    last = tmp_path / "epoch-0003.npz"
+    last.write_bytes(damage(last.read_bytes()))
+    (tmp_path / ".writing-1").write_bytes(b"half")
+    with pytest.warns(UserWarning, match=r"epoch-0003.npz is damaged\. .* from epoch-0002\.npz"):
+        same(train(tmp_path), whole)
+    assert not list(tmp_path.glob(".writing-*"))
+
+
+def test_if_all_are_damaged_it_does_not_start_over_silently(tmp_path):
+    train(tmp_path, epochs=2)
+    for path in tmp_path.iterdir():
+        path.write_bytes(cut(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"No checkpoint in .* is whole: .*Delete the folder"):
+        train(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": lambda: 3}, "its seed is 0, that of this call 3"),
+        ({"batch_size": lambda: 64}, "its batch size is 32, that of this call 64"),
+        ({"data": lambda: make_data(500)}, "its number of pictures is 512, that of this call 500"),
+        (
+            {"model": lambda: LeNet(4)},
+            'layer 1.s kind is "RandomTranslation", that of this call',
+        ),
+    ],
+)
+def test_another_training_is_refused(change, words, tmp_path):
+    train(tmp_path, epochs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=words):
+        train(tmp_path, **{name: make() for name, make in change.items()})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: keras.optimizers.Adam(0.1), "optimizer's learning_rate is 0.00"),
+        (lambda: "sgd", "optimizer's kind is"),
+    ],
+)
+def test_another_optimizer_is_refused(make, words, tmp_path):
+    train(tmp_path, epochs=1)
+    with pytest.raises(ValueError, match=words):
+        fit(make_model(), make_data(), batch_size=32, optimizer=make(), checkpoint_dir=tmp_path)
+
+
+# --- The disk -------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_the_checkpoints_before(whole, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+
+    try:
+        with pytest.raises(OSError, match=r"after epoch 3, which could not be kept \(File too"):
+            train(tmp_path, At(2, fill))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["epoch-0001.npz", "epoch-0002.npz"]
+    same(train(tmp_path, At(-1, fill)), whole)
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_training(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    folders = [file / "inside", Path("/proc/inside")]
+    if os.getuid() != 0:  # whom nothing keeps from writing
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o500)
+        folders.append(closed)
+    for folder in folders:
+        with pytest.raises(OSError, match="cannot write into checkpoint_dir") as caught:
+            train(folder, At(0, interrupt))
+        assert caught.value.filename == str(folder)
+
+
+def test_a_home_is_a_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    train("~/kept", epochs=1)
+    assert (tmp_path / "kept" / "epoch-0001.npz").is_file()
+    shutil.rmtree(tmp_path / "kept")
+
+
+def test_16_bits_are_kept(tmp_path):
+    def make():
+        keras.utils.set_random_seed(1)
+        layers = [keras.layers.Flatten(), keras.layers.Dense(4, dtype="bfloat16")]
+        return keras.Sequential([keras.Input((28, 28, 1)), *layers])
+
+    expected = train(None, model=make())
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, At(2, interrupt), model=make())
+    same(train(tmp_path, At(-1, interrupt), model=make()), expected)
+
+
+# --- Numbers that are not finite ------------------------------------------------------------------
+
+
+def relu_net():
+    keras.utils.set_random_seed(1)
+    return LeNet(4, activation="relu", filters=(4, 8), units=(16,))
+
+
+def broken_part(part, number=300):
+    images, labels = part
+    images = images.copy()
+    images[number, 3, 3] = np.nan
+    return images, labels
+
+
+def test_a_picture_without_numbers_is_named():
+    data, model = make_data(), relu_net()
+    data.train = broken_part(data.train)
+    with pytest.raises(FloatingPointError) as caught:
+        fit(model, data, batch_size=32, verbose=False)
+    told = str(caught.value)
+    assert "The loss became nan in step " in told
+    assert "of epoch 1. Picture 300 itself is not finite. The model has its weights from" in told
+    assert "Leave such pictures out" in told
+    # They are those of the steps before.
+    step = int(told.partition("in step ")[2].partition(" ")[0])
+    assert int(model.optimizer.iterations) == step - 1
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+    # And it can be trained with better pictures.
+    log = fit(model, make_data(), 1, batch_size=32, verbose=False)
+    assert np.isfinite(log.history["loss"]).all()
+
+
+def test_a_picture_of_the_validation_is_named():
+    data, model = make_data(), relu_net()
+    data.validation = broken_part(data.validation, 77)
+    with pytest.raises(FloatingPointError, match=r"validation set became nan .* Picture 77"):
+        fit(model, data, batch_size=32, verbose=False)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_layer_whose_output_was_the_first_is_named(compiled):
+    model, optimizer = relu_net(), keras.optimizers.SGD(1e25)
+    if compiled:
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        optimizer = None
+    with pytest.raises(FloatingPointError) as caught:
+        fit(model, make_data(), batch_size=32, optimizer=optimizer, verbose=False)
+    told = str(caught.value)
+    assert "in step 2 of epoch 1. The first output that was not finite is that of layer" in told
+    assert "(Conv2D)" in told or "(Dense)" in told
+    assert "Try a smaller learning rate than 1e+25, or clipnorm=1" in told
+    assert int(model.optimizer.iterations) == 1
+
+
+class Spoiler(keras.layers.Layer):
+    """Its output is infinite in the third step."""
+
+    def build(self, shape):
+        self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, x, training=False):
+        if training:
+            self.steps.assign_add(1.0)
+        return x / keras.ops.where(self.steps == 3, 0.0, 1.0)
+
+
+def test_it_is_the_innermost_layer_that_is_named():
+    inner = keras.Sequential([Spoiler(name="spoiler"), keras.layers.ReLU()], name="inner")
+    layers = [inner, keras.layers.Flatten(), keras.layers.Dense(4)]
+    model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    with pytest.raises(FloatingPointError, match=r"step 3 of epoch 1\. .* layer 'spoiler' \(Spoi"):
+        fit(model, make_data(), batch_size=32, verbose=False)
+    assert float(inner.layers[0].steps) == 2
+
+
+def test_a_loss_of_ones_own_is_named():
+    def loss(labels, outputs):
+        return keras.ops.mean(outputs, axis=-1) / keras.ops.cast(labels != 9, "float32")
+
+    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(4, activation="sigmoid"))
+    data = make_data()
+    data.train[1][40] = 9
+    with pytest.raises(FloatingPointError, match="it is the loss function that is not"):
+        fit(model, data, batch_size=32, loss=loss, verbose=False)
+
+
+def test_a_gradient_that_is_not_finite_is_told_from_the_loss():
+    """The square root has an infinite slope at zero."""
+
+    def loss(labels, outputs):
+        return keras.ops.mean(keras.ops.sqrt(outputs), axis=-1)
+
+    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(4, activation="relu", kernel_initializer="zeros"))
+    with pytest.raises(FloatingPointError, match=r"gradient was not finite, nor are '.*/kernel'"):
+        fit(model, make_data(), batch_size=32, loss=loss, verbose=False)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+def test_what_is_kept_is_from_before(tmp_path):
+    model, data = make_model(), make_data()
+    with pytest.raises(FloatingPointError):
+        train(tmp_path, At(2, lambda: model.optimizer.learning_rate.assign(1e38)), model=model)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0001.npz", "epoch-0002.npz"]
+    state, history = train(tmp_path, data=data)
+    assert all(np.isfinite(array).all() for array in state)
+    assert len(history["loss"]) == EPOCHS
