@@ -5,7 +5,6 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import runpy
 import sys
 import tomllib
 from pathlib import Path
@@ -14,6 +13,8 @@ from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
+
+from cnn_tf.data import locate
 
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "book" / "_extensions"))
@@ -45,9 +46,8 @@ exclude_patterns = ["_extensions", "sample"]
 
 # --- The data: found or fetched before any page runs ----------------------------------------------
 
-# By its path and not through the package, which would import Keras: 5 seconds at each build.
 try:
-    _source = runpy.run_path(str(ROOT / "cnn_tf" / "data.py"))["locate"]()
+    _source = locate()
 except (FileNotFoundError, ValueError) as error:
     raise ConfigError(str(error)) from None
 print(f"Fashion-MNIST: {_source.origin}, {_source.folder}")

@@ -1,51 +1,41 @@
-"""Convolutional networks from first principles, as Keras layers worth importing."""
+"""Convolutional networks from first principles, as Keras layers worth importing.
 
-try:
-    import keras as _keras  # noqa: F401 - first, because it is Keras that needs a back end
-except ModuleNotFoundError as error:
-    raise ImportError(
-        f"Keras cannot compute without a back end ({error}). Install one: "
-        "pip install 'cnn_tf[tensorflow]'. For another one, pip install 'cnn_tf[jax]' or "
-        "'cnn_tf[torch]', and set the environment variable KERAS_BACKEND to its name."
-    ) from error
+A name is looked for when it is used first, in the module that `__init__.pyi` says. So what needs no
+back end starts none: the data set, the command line and its help.
+"""
 
-from cnn_tf.data import FashionMNIST
-from cnn_tf.explorers import explore, save_network
-from cnn_tf.functional import (
-    comp_conv2d,
-    conv2d,
-    corr2d,
-    corr2d_multi_in,
-    corr2d_multi_in_out,
-    corr2d_multi_in_out_1x1,
-    output_size,
-    pool2d,
-)
-from cnn_tf.layers import AveragePooling2D, AvgPool2D, Conv2D, MaxPool2D, MaxPooling2D
-from cnn_tf.models import MLP, LeNet, SmallResNet, layer_summary
-from cnn_tf.training import TrainingLog, fit
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Any
 
-__all__ = [
-    "MLP",
-    "AveragePooling2D",
-    "AvgPool2D",
-    "Conv2D",
-    "FashionMNIST",
-    "LeNet",
-    "MaxPool2D",
-    "MaxPooling2D",
-    "SmallResNet",
-    "TrainingLog",
-    "comp_conv2d",
-    "conv2d",
-    "corr2d",
-    "corr2d_multi_in",
-    "corr2d_multi_in_out",
-    "corr2d_multi_in_out_1x1",
-    "explore",
-    "fit",
-    "layer_summary",
-    "output_size",
-    "pool2d",
-    "save_network",
-]
+import lazy_loader
+import wrapt
+
+_find, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        if name in __all__:
+            return _find(name)
+        if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
+            return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("tensorflow", "jax", "torch", "openvino"):
+            raise
+        raise ImportError(
+            f"Keras cannot compute without a back end ({error}). Install one: "
+            "pip install 'cnn_tf[tensorflow]'. For another one, pip install 'cnn_tf[jax]' or "
+            "'cnn_tf[torch]', and set the environment variable KERAS_BACKEND to its name."
+        ) from error
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _register(keras: ModuleType) -> None:
+    """Make the layers known to Keras, which looks for them when it loads a saved model."""
+    importlib.import_module("cnn_tf.layers")
+
+
+# At once, if Keras has been imported before.
+wrapt.register_post_import_hook(_register, "keras")

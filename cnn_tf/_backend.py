@@ -4,6 +4,8 @@ Everything else in the package is written in `keras.ops`, which TensorFlow, JAX 
 """
 
 import contextlib
+import importlib.util
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +33,38 @@ def device_name() -> str:
     if NAME == "torch":  # for which Keras lists no devices
         return "gpu:0" if torch.cuda.is_available() else "cpu:0"
     return str(keras.distribution.list_devices()[0])
+
+
+def explain_device() -> str:
+    """Why it is that device, and what to do if it should be another."""
+    if NAME == "tensorflow":
+        version, built = tf.__version__, tf.test.is_built_with_gpu_support()
+        hint = "pip install 'cnn_tf[gpu]', or in a clone `make install GPU=1`"
+        seen = [it.name for it in tf.config.list_logical_devices() if it.device_type != "CPU"]
+    elif NAME == "jax":
+        version, hint = jax.__version__, "pip install 'jax[cuda13]'"
+        seen = [str(device) for device in jax.devices() if device.platform != "cpu"]
+        if jax.config.jax_platforms == "cpu":
+            return f"JAX {version} was told so: JAX_PLATFORMS is cpu."
+        built = importlib.util.find_spec("jax_plugins") is not None
+    elif NAME == "torch":
+        version, built = torch.__version__, torch.backends.cuda.is_built()
+        hint = "install the CUDA build as pytorch.org says"
+        seen = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    else:
+        return f"the back end {NAME} was chosen."
+    name = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}[NAME]
+    if seen:
+        return f"{name} {version} sees {', '.join(seen)}."
+    if not built:
+        return f"{name} {version} was installed without CUDA. For an NVIDIA GPU: {hint}."
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden in ("", "-1"):
+        return f"CUDA_VISIBLE_DEVICES={hidden} hides every GPU from {name} {version}."
+    return (
+        f"{name} {version} was installed with CUDA, but sees no GPU. Ask `nvidia-smi` whether "
+        "there is one, with a driver that is new enough."
+    )
 
 
 def has_accelerator() -> bool:

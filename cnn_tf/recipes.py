@@ -322,6 +322,7 @@ def train(
     *,
     verbose: bool = True,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    checkpoint_dir: str | os.PathLike[str] | None = None,
 ) -> tuple[keras.Model, TrainingLog]:
     """Make a network by a recipe and train it: one more draw of what a record holds.
 
@@ -332,6 +333,7 @@ def train(
         seed: Decides the first weights and the order of the pictures.
         verbose: Whether to show the progress.
         callbacks: Further Keras callbacks.
+        checkpoint_dir: A folder from which a training that was killed goes on, as `fit` has it.
 
     Shapes:
         images `(n, 28, 28, 1)` of floats, labels `(n,)` of integers.
@@ -374,6 +376,7 @@ def train(
         loss=recipe.build_loss(),
         seed=seed,
         callbacks=callbacks,
+        checkpoint_dir=checkpoint_dir,
         verbose=verbose,
     )
     return model, log

@@ -112,7 +112,7 @@ def fit(
 
     if optimizer is not None or loss is not None or not model.compiled:
         if loss is None:
-            logits = not _ends_in_softmax(model)
+            logits = not ends_in_softmax(model)
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
         model.compile(
             optimizer=keras.optimizers.SGD(0.1) if optimizer is None else optimizer,
@@ -206,6 +206,41 @@ def device_name() -> str:
         True
     """
     return _backend.device_name()
+
+
+def explain_device() -> str:
+    """Say in a sentence why Keras computes on the device that `device_name` names.
+
+    Returns:
+        Such as `"PyTorch 2.13.0 was built without CUDA: ..."`, with what to do about it.
+
+    Example:
+        >>> from cnn_tf.training import explain_device
+        >>> explain_device().endswith(".")
+        True
+    """
+    return _backend.explain_device()
+
+
+def ends_in_softmax(model: Any) -> bool:
+    """Say whether a model puts out probabilities: whether its last layer is a softmax.
+
+    Args:
+        model: A Keras model or layer.
+
+    Returns:
+        `False` for a model of logits, such as those of this package.
+
+    Example:
+        >>> from cnn_tf import LeNet
+        >>> from cnn_tf.training import ends_in_softmax
+        >>> ends_in_softmax(LeNet())
+        False
+    """
+    while getattr(model, "layers", None):
+        model = model.layers[-1]
+    activation = getattr(model, "activation", None)
+    return isinstance(model, keras.layers.Softmax) or activation is keras.activations.softmax
 
 
 class TrainingLog(keras.callbacks.History):
@@ -422,13 +457,6 @@ def _check_labels(
             f"{expected}. Received: labels from {least:.0f} to {most:.0f} in `{name}`. Number the "
             "classes from 0, and give the model an output for each."
         )
-
-
-def _ends_in_softmax(model: Any) -> bool:
-    while getattr(model, "layers", None):
-        model = model.layers[-1]
-    activation = getattr(model, "activation", None)
-    return isinstance(model, keras.layers.Softmax) or activation is keras.activations.softmax
 
 
 def _in_notebook() -> bool:

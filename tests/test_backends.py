@@ -65,7 +65,7 @@ class Hide:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Hide())
-import cnn_tf
+from cnn_tf import LeNet
 """
 
 

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 PAGES = sorted([*BOOK.glob("*.md"), *BOOK.glob("api/*.md")])
 # What is nobody's to import: the command line, what is private, and the helpers of arguments.
-INNER_MODULES = {"__init__", "__main__", "_backend", "arguments"}
-PUBLIC = [*(ROOT / "cnn_tf").glob("*.py"), *(ROOT / "cnn_tf").glob("[!_]*/__init__.py")]
+INNER_MODULES = {"__main__", "arguments"}
+PUBLIC = [*(ROOT / "cnn_tf").glob("[!_]*.py"), *(ROOT / "cnn_tf").glob("[!_]*/__init__.py")]
 SOURCES = {(path.parent if path.parent.name != "cnn_tf" else path).stem: path for path in PUBLIC}
 MODULES = sorted(set(SOURCES) - INNER_MODULES)
 
@@ -26,9 +26,10 @@ def statements(module):
 
 
 def exported():
+    stub = ast.parse((ROOT / "cnn_tf" / "__init__.pyi").read_text("utf-8"))
     (names,) = (
         ast.literal_eval(statement.value)
-        for statement in statements("__init__")
+        for statement in stub.body
         if isinstance(statement, ast.Assign) and statement.targets[0].id == "__all__"
     )
     return set(names)

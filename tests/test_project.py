@@ -15,8 +15,9 @@ def name_of(requirement):
     return re.match(r"[\w-]+", requirement)[0]
 
 
-def test_hard_dependencies_are_keras_and_numpy():
-    assert sorted(map(name_of, PYPROJECT["dependencies"])) == ["keras", "numpy"]
+def test_hard_dependencies_are_keras_numpy_and_what_makes_the_import_lazy():
+    hard = ["keras", "lazy-loader", "numpy", "wrapt"]
+    assert sorted(map(name_of, PYPROJECT["dependencies"])) == hard
 
 
 def test_back_ends_come_by_extra():

@@ -14,7 +14,12 @@ PAGES = sorted(
     for pattern in ("*.md", "api/*.md", "teaching/*.md")
     for path in (ROOT / "book").glob(pattern)
 )
-WORDS_ONLY = {name for name in PAGES if "/" in name} | {"api", "bibliography", "glossary"}
+WORDS_ONLY = {name for name in PAGES if "/" in name} | {
+    "api",
+    "bibliography",
+    "command-line",
+    "glossary",
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 

@@ -280,6 +280,6 @@ def test_terminal_shows_keras_bar_and_verbose_false_nothing(model, stripes, caps
 
 
 def test_the_package_is_imported_without_matplotlib_and_ipython():
-    hide = "import sys; sys.modules.update(matplotlib=None, IPython=None); import cnn_tf"
+    hide = "import sys; sys.modules.update(matplotlib=None, IPython=None); from cnn_tf import *"
     done = subprocess.run([sys.executable, "-c", hide], stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr
