@@ -4,8 +4,11 @@ A name is looked for when it is used first, in the module that `__init__.pyi` sa
 back end starts none: the data set, the command line and its help.
 """
 
+import contextlib
 import importlib
 import importlib.util
+import pkgutil
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -32,10 +35,14 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _register(keras: ModuleType) -> None:
+def _register(_: ModuleType) -> None:
     """Make the layers known to Keras, which looks for them when it loads a saved model."""
-    importlib.import_module("cnn_tf.layers")
+    if "keras" in sys.modules:
+        # From within the first import of a module that the layers need, it fails. It is tried again
+        # when that module is complete.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("cnn_tf.layers")
 
 
-# At once, if Keras has been imported before.
-wrapt.register_post_import_hook(_register, "keras")
+for _name in ("keras", *(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__))):
+    wrapt.register_post_import_hook(_register, _name)  # at once, if it has been imported before
