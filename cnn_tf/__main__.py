@@ -443,6 +443,34 @@ def summary(model: str, as_json: bool) -> dict[str, Any]:
     return {"layers": [row._asdict() for row in rows], "weights": network.count_params()}
 
 
+@main.command(
+    "export",
+    **_examples("cnn-tf export -o lenet.onnx", "cnn-tf export -m lenet.keras -o lenet.tflite"),
+)
+@_model_option
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="What to write; its ending is the format.",
+)
+@_answering
+def export_model(path: Path, output: Path, as_json: bool) -> dict[str, Any]:
+    """Write a model for another runtime.
+
+    An output that ends in `.onnx` is for ONNX, `.tflite` for LiteRT, `.xml` for OpenVINO; without
+    an ending it is a folder, a SavedModel.
+    """
+    model = _load(path)
+    from cnn_tf.exports import export
+
+    export(model, output)
+    if not as_json:
+        click.echo(f"The model is in {output}.")
+    return {"output": str(output)}
+
+
 @main.command(**_examples("cnn-tf data", "cnn-tf data --data ~/fashion --no-download"))
 @_data_option
 @click.option("--download/--no-download", default=True, help="Whether it may be fetched.")

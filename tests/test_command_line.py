@@ -122,7 +122,7 @@ def test_the_shell_completes():
         done = subprocess.run([script], env=os.environ | words, capture_output=True, text=True)
         return done.stdout.split()
 
-    assert complete("cnn-tf ex", 1) == ["plain,explore"]
+    assert complete("cnn-tf explo", 1) == ["plain,explore"]
     assert "plain,pooling" in complete("cnn-tf explore p", 2)
     assert "plain,--checkpoints" in complete("cnn-tf train --ch", 2)
 
@@ -250,6 +250,15 @@ def test_summary_is_that_of_the_package(run):
     for name in RECIPES:
         rows = found(run(f"summary {name} --json"))
         assert sum(row["params"] for row in rows["layers"]) == rows["weights"]
+
+
+def test_export_writes_what_its_ending_names(run):
+    LeNet().save("model.keras")
+    assert found(run("export -o there --json")) == {"output": "there"}
+    assert Path("there", "saved_model.pb").is_file()
+    told = run("export -o there.h5")
+    assert told.exit_code == 1
+    assert "must be one of 'saved_model'" in told.stderr
 
 
 def test_data_says_where_it_lies(run):
