@@ -109,6 +109,8 @@ def export(model: keras.Model, path: str | os.PathLike[str], format: str | None 
             f"export expected a model that has been built. Received: {model.name}, which has not "
             "been called on any image yet."
         )
+    if getattr(model, "inputs", None):
+        model(model.inputs)  # some exporters want it to have been called, though it is built
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=path.parent) as folder:
         draft = Path(folder, path.name)

@@ -38,7 +38,8 @@ NAMES = {"saved_model": "net", "onnx": "net.onnx", "litert": "net.tflite", "open
 def saved_model(path):
     import tensorflow as tf
 
-    return tf.saved_model.load(path).serve
+    loaded = tf.saved_model.load(path)
+    return lambda x: loaded.serve(x)  # which must stay alive
 
 
 def onnx(path):
