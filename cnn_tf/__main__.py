@@ -3,6 +3,7 @@
 Keras is imported by the commands that compute, when they begin: help and completion do not wait.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -152,6 +153,7 @@ def main() -> None:
         "cnn-tf train --epochs 2",
         "cnn-tf train --checkpoints run1 -o lenet.keras    can be killed, and goes on",
         "cnn-tf train small-resnet --epochs 40 --seed 3",
+        "cnn-tf train --distribute --batch-size 1024",
         'cnn-tf train mine.json    with {"arguments": {"activation": "relu"}} in there',
     )
 )
@@ -173,6 +175,9 @@ def main() -> None:
     show_default=True,
     help="Where the trained model goes.",
 )
+@click.option(
+    "--distribute", is_flag=True, help="On all devices: see `cnn_tf.distribution.distribute`."
+)
 @_data_option
 @_answering
 def train(
@@ -183,6 +188,7 @@ def train(
     seed: int,
     checkpoints: Path | None,
     output: Path,
+    distribute: bool,
     folder: Path | None,
     as_json: bool,
 ) -> dict[str, Any]:
@@ -198,17 +204,20 @@ def train(
             f"there is no folder {output.absolute().parent}", param_hint="--output"
         )
     chosen = _recipe(recipe, epochs, batch_size, learning_rate)
+    from cnn_tf import distribution
     from cnn_tf.data import FashionMNIST
     from cnn_tf.recipes import train as train_by
 
-    terminal = sys.stdout.isatty() and not as_json
     data = FashionMNIST(folder)
-    model, log = train_by(
-        *(chosen, data, seed),
-        verbose=terminal,
-        callbacks=() if terminal else (_lines(chosen.epochs),),
-        checkpoint_dir=checkpoints,
-    )
+    alone = contextlib.nullcontext(distribution.Group(devices=1, processes=1, process=0))
+    with distribution.distribute() if distribute else alone as group:
+        terminal = group.is_first and sys.stdout.isatty() and not as_json
+        lines = (_lines(chosen.epochs),) if group.is_first and not terminal else ()
+        model, log = train_by(
+            *(chosen, data, seed), verbose=terminal, callbacks=lines, checkpoint_dir=checkpoints
+        )
+    if not group.is_first:
+        return {"process": group.process}
     draft = output.with_name(f".writing-{output.name}")
     try:
         _with_preparation(model, chosen, data).save(draft)
@@ -221,6 +230,7 @@ def train(
         "model": str(output),
         "weights": model.count_params(),
         "device": log.device,
+        "devices": group.devices,
         "seconds": sum(log.seconds),
         "history": log.history,
     }

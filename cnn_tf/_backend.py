@@ -6,7 +6,7 @@ Everything else in the package is written in `keras.ops`, which TensorFlow, JAX 
 import contextlib
 import importlib.util
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -184,6 +184,93 @@ def after(tensors: Sequence[Tensor]) -> contextlib.AbstractContextManager[Any]:
     return tf.control_dependencies([tensor for tensor in tensors if tensor.graph is graph])
 
 
+@contextlib.contextmanager
+def distribute(timeout: int) -> Iterator[tuple[int, int, int]]:
+    """Several devices for what is done within: their number, that of the processes, and which.
+
+    Processes that are named by Keras's environment variables are waited for.
+    """
+    address, total, own = _processes()
+    if NAME == "jax":
+        if total > 1:
+            # As keras.distribution.initialize, which has no timeout; it would be 100 seconds.
+            jax.distributed.initialize(address, total, own, heartbeat_timeout_seconds=timeout)
+        before = keras.distribution.distribution()
+        # Each process cuts its part out of the batches itself: Keras does so for tf.data alone.
+        parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
+        keras.distribution.set_distribution(parallel)
+        try:
+            yield jax.device_count(), total, own
+        finally:
+            keras.distribution.set_distribution(before)  # with it, a single process could not save
+    elif NAME == "tensorflow" and total == 1:
+        # Those of one kind, and the GPUs if there are any.
+        seen = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        if len(seen) == 1:
+            yield 1, 1, 0
+            return
+        strategy = tf.distribute.MirroredStrategy([device.name for device in seen])
+        with strategy.scope():
+            yield len(seen), 1, 0
+    else:
+        raise NotImplementedError(
+            f"Several devices train together on JAX, and on TensorFlow in one process. Received: "
+            f"{NAME}, {total} process{'es' if total > 1 else ''}. Set KERAS_BACKEND to jax."
+        )
+
+
+def _processes() -> tuple[str, int, int]:
+    """What Keras's environment variables say: the first's address, how many, and which this is."""
+    names = [f"KERAS_DISTRIBUTION_{it}" for it in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")]
+    address, *numbers = (os.environ.get(name, "") for name in names)
+    if not any(numbers):
+        return address, 1, 0
+    try:
+        total, own = map(int, numbers)
+    except ValueError:
+        total, own = 0, 0
+    if not 0 <= own < total or (total > 1 and ":" not in address):
+        raise ValueError(
+            f"Expected {names[0]} to be an address with a port, {names[1]} a number from 1, and "
+            f"{names[2]} one from 0 and less than that. Received: {address!r}, {numbers[0]!r} and "
+            f"{numbers[1]!r}."
+        )
+    return address.split(",")[0], total, own
+
+
+def group(strategy: Any = None) -> tuple[int, int, int]:
+    """The devices that train together now, the processes, and the number of this one.
+
+    Args:
+        strategy: The strategy of a TensorFlow model.
+
+    Raises:
+        NotImplementedError: Devices have been named that would silently not be used.
+    """
+    parallel = keras.distribution.distribution()
+    if NAME != "jax" and parallel is not None:
+        raise NotImplementedError(
+            f"keras.distribution works on JAX alone; on {NAME} Keras takes a "
+            f"{type(parallel).__name__} and trains on one device as before. Set KERAS_BACKEND to "
+            "jax, or use cnn_tf.distribution.distribute."
+        )
+    if NAME == "tensorflow":
+        if "MultiWorker" in type(strategy).__name__ or "Parameter" in type(strategy).__name__:
+            raise NotImplementedError(
+                f"Keras's fit does not work under a {type(strategy).__name__}. Several hosts train "
+                "together on JAX: see cnn_tf.distribution.distribute."
+            )
+        return getattr(strategy, "num_replicas_in_sync", 1), 1, 0
+    if parallel is None:
+        return 1, 1, 0
+    if jax.process_count() > 1 and parallel.auto_shard_dataset:
+        raise NotImplementedError(
+            "fit gives each process its part of a batch itself. Received: a distribution with "
+            "auto_shard_dataset=True. Set it to False, or use cnn_tf.distribution.distribute."
+        )
+    return parallel.device_mesh.devices.size, jax.process_count(), jax.process_index()
+
+
 def set_seed(seed: int) -> None:
     """Set the state of PyTorch's own random numbers. The other back ends have none to set.
 
@@ -194,13 +281,23 @@ def set_seed(seed: int) -> None:
 
 
 def batches(
-    images: np.ndarray, labels: np.ndarray, batch_size: int, order: np.ndarray | None = None
+    images: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int,
+    order: np.ndarray | None = None,
+    group: tuple[int, int, int] = (1, 1, 0),
 ) -> Any:
-    """Batches for Keras's `fit`, in an order that may be changed in place between epochs."""
+    """Batches for Keras's `fit`, in an order that may be changed in place between epochs.
+
+    The last batch is cut to a multiple of the number of devices in the group; a process gets its
+    part of each.
+    """
     if order is None:
         order = np.arange(len(images), dtype="int64")
+    devices, processes, process = group
+    order = order[: len(order) // devices * devices]  # a view, which changes with it
     if not is_tensorflow():
-        return _Batches(images, labels, batch_size, order)
+        return _Batches(images, labels, batch_size, order, processes, process)
     # As Keras makes them of arrays, but not tuned while they are read: TensorFlow's tuning sleeps
     # for 10, 20, 40, ... milliseconds, and at the end of an epoch Keras often waits until the last
     # sleep is over: for up to as long as the epoch took.
@@ -226,15 +323,23 @@ def batches(
 
 class _Batches(keras.utils.PyDataset):
     def __init__(
-        self, images: np.ndarray, labels: np.ndarray, batch_size: int, order: np.ndarray
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        order: np.ndarray,
+        processes: int,
+        process: int,
     ) -> None:
         super().__init__()
         self._images, self._labels = images, labels
         self._batch_size, self._order = batch_size, order
+        self._processes, self._process = processes, process
 
     def __len__(self) -> int:
         return -(-len(self._order) // self._batch_size)
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         part = self._order[number * self._batch_size : (number + 1) * self._batch_size]
+        part = np.split(part, self._processes)[self._process]
         return self._images[part], self._labels[part]

@@ -61,16 +61,22 @@ class Checkpoints:
     Args:
         folder: The folder; it is made if it is not there.
         training: What makes the training the one it is, by name: plain values.
+        writes: Whether this process writes; of several that train together, one does.
 
     Raises:
         OSError: Nothing can be written there.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], training: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], training: dict[str, Any], writes: bool = True
+    ) -> None:
         self.folder = Path(folder).expanduser()
+        self._writes = writes
         self._training = json.loads(json.dumps(training))  # lists and tuples are one
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if not writes:
+                return
             for torn in self.folder.glob(".writing-*"):  # by a process that was killed
                 torn.unlink()
             self._write(".writing-trial", b"")
@@ -86,9 +92,13 @@ class Checkpoints:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, whole or not at all, and remove the ones too old to be needed.
 
+        Where this process does not write, nothing happens.
+
         Raises:
             OSError: It cannot be written. The ones before are still there.
         """
+        if not self._writes:
+            return
         arrays = {f"variable_{i}": array for i, array in enumerate(checkpoint.state)}
         for i, counted in enumerate(checkpoint.callbacks):
             for name, value in counted.items():

@@ -52,6 +52,9 @@ def fit(
     done, it returns what came of them; with more `epochs` it adds the missing ones. The folder has
     the last two epochs; a damaged file is left out, with a warning.
 
+    Within `cnn_tf.distribution.distribute`, several devices train together. Each batch is then cut
+    to a multiple of their number: at most as many pictures less one are left out of an epoch.
+
     A loss that becomes NaN or infinite stops the training: the epoch is repeated up to the step
     that failed, and the model keeps its weights from before it.
 
@@ -109,6 +112,8 @@ def fit(
     check_int(seed, "seed", minimum=0)
     images, labels = _images_and_labels(data, "train")
     validation = _images_and_labels(data, "validation")
+    group = _backend.group(getattr(model, "distribute_strategy", None))
+    devices, processes, process = group
 
     if optimizer is not None or loss is not None or not model.compiled:
         if loss is None:
@@ -118,8 +123,8 @@ def fit(
             optimizer=keras.optimizers.SGD(0.1) if optimizer is None else optimizer,
             loss=loss,
             metrics=["accuracy"],
-            # With JAX it gains nothing, and PyTorch refuses it.
-            steps_per_execution=20 if _backend.is_tensorflow() else 1,
+            # With JAX it gains nothing; PyTorch refuses it, and TensorFlow on several devices.
+            steps_per_execution=20 if _backend.is_tensorflow() and devices == 1 else 1,
         )
     keras.utils.set_random_seed(seed)
     if _takes_class_numbers(model.loss):
@@ -127,18 +132,24 @@ def fit(
         for name, numbers in (("train", labels), ("validation", validation[1])):
             _check_labels(numbers, shape, name, getattr(model.loss, "ignore_class", None))
     build(model, images)
+    if batch_size % devices or len(validation[1]) < devices:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {devices} devices that train together, and "
+            f"each of them needs a picture of `validation`. Received: batch_size={batch_size}, "
+            f"{len(validation[1])} pictures."
+        )
     log, watch, order = TrainingLog(), Watch(), _Order(seed, len(images))
     shown = [NotebookProgress(log)] if _in_notebook() else []
     keeper = None
     if checkpoint_dir is not None:
         training = describe(model, seed, batch_size, images, labels)
-        keeper = Keeper(Checkpoints(checkpoint_dir, training), log, callbacks)
+        keeper = Keeper(Checkpoints(checkpoint_dir, training, process == 0), log, callbacks)
         keeper.restore(model)
     try:
         model.fit(
-            x=_backend.batches(images, labels, batch_size, order.numbers),
+            x=_backend.batches(images, labels, batch_size, order.numbers, group),
             shuffle=False,  # it has an order
-            validation_data=_backend.batches(*validation, batch_size),
+            validation_data=_backend.batches(*validation, batch_size, group=group),
             epochs=epochs,
             initial_epoch=keeper.epoch if keeper else 0,
             callbacks=[
@@ -156,6 +167,11 @@ def fit(
             why = explain(model, found, watch.start, images, labels, order.cut(batch_size))
         raise FloatingPointError(why) from None
     except BaseException as error:
+        if processes > 1 and isinstance(error, Exception):
+            error.add_note(
+                f"Of {processes} processes that train together, one has probably gone: its own "
+                "messages say why. Start all of them again."
+            )
         if keeper:
             error.add_note(
                 f"{keeper.epoch} of {epochs} epochs are kept in {checkpoint_dir}. The same call "

@@ -80,7 +80,7 @@ def understood(line):
 @pytest.mark.parametrize("file", ["README.md", "book/command-line.md"])
 def test_each_command_of_the_documentation_can_be_typed(file):
     text = (ROOT / file).read_text("utf-8")
-    lines = re.findall(r"^\$ ((?:[A-Z_]+=\S+ )?cnn-tf .*?)(?:   +#.*)?$", text, re.MULTILINE)
+    lines = re.findall(r"^\$ ((?:[A-Z_]+=\S+ )*cnn-tf .*?)(?:   +#.*)?$", text, re.MULTILINE)
     assert len(lines) >= 3
     for line in lines:
         understood(line)
