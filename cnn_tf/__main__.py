@@ -161,6 +161,9 @@ def main() -> None:
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
 @click.option("--batch-size", type=click.IntRange(1), help="Pictures in a step.")
 @click.option("--learning-rate", type=float, help="Of the optimizer.")
+@click.option(
+    "--dtype", metavar="POLICY", help="What it computes in, such as mixed_bfloat16 or float64."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of chance.")
 @click.option(
     "--checkpoints",
@@ -185,6 +188,7 @@ def train(
     epochs: int | None,
     batch_size: int | None,
     learning_rate: float | None,
+    dtype: str | None,
     seed: int,
     checkpoints: Path | None,
     output: Path,
@@ -203,7 +207,7 @@ def train(
         raise click.BadParameter(
             f"there is no folder {output.absolute().parent}", param_hint="--output"
         )
-    chosen = _recipe(recipe, epochs, batch_size, learning_rate)
+    chosen = _recipe(recipe, epochs, batch_size, learning_rate, dtype)
     from cnn_tf import distribution
     from cnn_tf.data import FashionMNIST
     from cnn_tf.recipes import train as train_by
@@ -237,7 +241,11 @@ def train(
 
 
 def _recipe(
-    name: str, epochs: int | None, batch_size: int | None, learning_rate: float | None
+    name: str,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    dtype: str | None = None,
 ) -> "Recipe":
     """The recipe that was named, with what was asked for in its place."""
     if name not in RECIPES and not Path(name).is_file():
@@ -262,6 +270,8 @@ def _recipe(
     changed: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size}
     if learning_rate is not None:
         changed["settings"] = {**recipe.settings, "learning_rate": learning_rate}
+    if dtype is not None:
+        changed["arguments"] = {**recipe.arguments, "dtype": dtype}
     return replace(recipe, **{name: value for name, value in changed.items() if value is not None})
 
 
@@ -446,7 +456,7 @@ def summary(model: str, as_json: bool) -> dict[str, Any]:
     _start_backend()
     from cnn_tf.models import layer_summary
 
-    network = _recipe(model, None, None, None).build() if model in RECIPES else _load(Path(model))
+    network = _recipe(model).build() if model in RECIPES else _load(Path(model))
     rows = layer_summary(network, network.input_shape[1:])
     if not as_json:
         click.echo(str(rows))

@@ -242,12 +242,24 @@ def _leaves(model: keras.Model) -> Iterator[keras.Layer]:
             yield layer
 
 
+def _without_names(config: Any) -> Any:
+    """Leave out the names of objects, which Keras numbers anew for each."""
+    if isinstance(config, list):
+        return [_without_names(it) for it in config]
+    if not isinstance(config, dict):
+        return config
+    plain = {name: _without_names(value) for name, value in config.items()}
+    # A DTypePolicy is its name.
+    if isinstance(plain.get("config"), dict) and plain.get("class_name") != "DTypePolicy":
+        plain["config"].pop("name", None)
+    return plain
+
+
 def _settings(thing: Any) -> Any:
-    """The class and the settings, without the name, which Keras numbers anew for each object."""
+    """The class and the settings of a layer, an optimizer or a loss."""
     try:
-        config = keras.saving.serialize_keras_object(thing)["config"]
-        config = {name: value for name, value in config.items() if name != "name"}
-        return {"kind": type(thing).__name__, **json.loads(json.dumps(config))}
+        config = _without_names(json.loads(json.dumps(keras.saving.serialize_keras_object(thing))))
+        return {"kind": type(thing).__name__, **config["config"]}
     except (KeyError, NotImplementedError, TypeError, ValueError, AttributeError):
         return thing if isinstance(thing, str) else type(thing).__name__
 

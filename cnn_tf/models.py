@@ -1,6 +1,7 @@
 """LeNet, the best network of its size, a dense one, and a table of what flows through a network."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
     pooling: str = "avg",
     kernel_initializer: Any = "glorot_uniform",
     batch_normalization: bool = False,
+    dtype: Any = None,
     name: str = "lenet",
 ) -> keras.Sequential:
     """Build LeNet: two blocks of convolution and pooling, then three dense layers.
@@ -43,6 +45,8 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
         kernel_initializer: How the weights start; Xavier's (Glorot's) uniform by default.
         batch_normalization: Whether the sums of each hidden layer are normalised over the batch
             before the activation.
+        dtype: What it computes in: a dtype or a policy of Keras, such as `"mixed_bfloat16"`; `None`
+            means Keras's own, `keras.config.dtype_policy()`. Logits are of the weights' type.
         name: Name of the model.
 
     Shapes:
@@ -72,22 +76,23 @@ def LeNet(  # noqa: N802 - Keras names the functions that make its models like t
     _check_sizes("filters", filters)
     _check_sizes("units", units)
 
-    model = keras.Sequential([keras.Input(input_shape)], name=name)
-    for block, channels in enumerate(filters):
-        conv = partial(
-            Conv2D,
-            channels,
-            kernel_size,
-            padding="same" if block == 0 else "valid",
-            kernel_initializer=kernel_initializer,
-            data_format="channels_last",
-            name=f"conv{block + 1}",
-        )
-        _add_hidden(model, conv, activation, batch_normalization)
-        model.add(POOLING[pooling](2, data_format="channels_last", name=f"pool{block + 1}"))
-    model.add(keras.layers.Flatten(data_format="channels_last", name="flatten"))
-    _add_dense(model, units, num_classes, activation, kernel_initializer, batch_normalization)
-    return model
+    with _policy(dtype):
+        model = keras.Sequential([keras.Input(input_shape)], name=name)
+        for block, channels in enumerate(filters):
+            conv = partial(
+                Conv2D,
+                channels,
+                kernel_size,
+                padding="same" if block == 0 else "valid",
+                kernel_initializer=kernel_initializer,
+                data_format="channels_last",
+                name=f"conv{block + 1}",
+            )
+            _add_hidden(model, conv, activation, batch_normalization)
+            model.add(POOLING[pooling](2, data_format="channels_last", name=f"pool{block + 1}"))
+        model.add(keras.layers.Flatten(data_format="channels_last", name="flatten"))
+        _add_dense(model, units, num_classes, activation, kernel_initializer, batch_normalization)
+        return model
 
 
 def SmallResNet(  # noqa: N802 - see LeNet
@@ -95,6 +100,7 @@ def SmallResNet(  # noqa: N802 - see LeNet
     *,
     input_shape: tuple[int, int, int] = (28, 28, 1),
     filters: tuple[int, int] = (32, 45),
+    dtype: Any = None,
     name: str = "small_resnet",
 ) -> keras.Model:
     r"""Build a small residual network: the best one of the book, no larger than LeNet.
@@ -113,6 +119,8 @@ def SmallResNet(  # noqa: N802 - see LeNet
         num_classes: Number of classes, the size of the output.
         input_shape: Height, width and channels of an image.
         filters: Channels before and after the map is halved for the second time.
+        dtype: What it computes in: a dtype or a policy of Keras, such as `"mixed_bfloat16"`; `None`
+            means Keras's own, `keras.config.dtype_policy()`. Logits are of the weights' type.
         name: Name of the model.
 
     Shapes:
@@ -162,22 +170,23 @@ def SmallResNet(  # noqa: N802 - see LeNet
     def added(x: Any, change: Any, name: str) -> Any:
         return rectified(keras.layers.Add(name=f"{name}_sum")([x, change]), name)
 
-    few, many = map(int, filters)
-    inputs = keras.Input(input_shape)
-    x = rectified(normed(inputs, few, "conv1", pool=True), "conv1")
-    x = rectified(normed(x, few, "conv2"), "conv2")
-    change = rectified(normed(x, few, "conv3"), "conv3")
-    x = added(x, normed(change, few, "conv4"), "conv4")
-    x = MaxPooling2D(2, data_format="channels_last", name="conv4_pool")(x)
-    x = rectified(normed(x, many, "conv5"), "conv5")
-    x = added(x, normed(x, many, "conv6"), "conv6")
-    mean, largest = (
-        pool(tuple(x.shape[1:3]), data_format="channels_last", name=name)(x)
-        for name, pool in (("mean", AveragePooling2D), ("max", MaxPooling2D))
-    )
-    x = keras.layers.Concatenate(name="mean_and_max")([mean, largest])
-    x = keras.layers.Flatten(data_format="channels_last", name="flatten")(x)
-    return keras.Model(inputs, keras.layers.Dense(int(num_classes), name="logits")(x), name=name)
+    with _policy(dtype):
+        few, many = map(int, filters)
+        inputs = keras.Input(input_shape)
+        x = rectified(normed(inputs, few, "conv1", pool=True), "conv1")
+        x = rectified(normed(x, few, "conv2"), "conv2")
+        change = rectified(normed(x, few, "conv3"), "conv3")
+        x = added(x, normed(change, few, "conv4"), "conv4")
+        x = MaxPooling2D(2, data_format="channels_last", name="conv4_pool")(x)
+        x = rectified(normed(x, many, "conv5"), "conv5")
+        x = added(x, normed(x, many, "conv6"), "conv6")
+        mean, largest = (
+            pool(tuple(x.shape[1:3]), data_format="channels_last", name=name)(x)
+            for name, pool in (("mean", AveragePooling2D), ("max", MaxPooling2D))
+        )
+        x = keras.layers.Concatenate(name="mean_and_max")([mean, largest])
+        x = keras.layers.Flatten(data_format="channels_last", name="flatten")(x)
+        return keras.Model(inputs, _logits(num_classes)(x), name=name)
 
 
 def MLP(  # noqa: N802 - see LeNet
@@ -188,6 +197,7 @@ def MLP(  # noqa: N802 - see LeNet
     activation: Any = "sigmoid",
     kernel_initializer: Any = "glorot_uniform",
     batch_normalization: bool = False,
+    dtype: Any = None,
     name: str = "mlp",
 ) -> keras.Sequential:
     """Build a multilayer perceptron: dense layers only, the yardstick for LeNet.
@@ -203,6 +213,8 @@ def MLP(  # noqa: N802 - see LeNet
         kernel_initializer: How the weights start; Xavier's (Glorot's) uniform by default.
         batch_normalization: Whether the sums of each hidden layer are normalised over the batch
             before the activation.
+        dtype: What it computes in: a dtype or a policy of Keras, such as `"mixed_bfloat16"`; `None`
+            means Keras's own, `keras.config.dtype_policy()`. Logits are of the weights' type.
         name: Name of the model.
 
     Shapes:
@@ -226,10 +238,29 @@ def MLP(  # noqa: N802 - see LeNet
     """
     check_int(num_classes, "num_classes", minimum=1)
     _check_sizes("units", units)
-    model = keras.Sequential([keras.Input(input_shape)], name=name)
-    model.add(keras.layers.Flatten(name="flatten"))
-    _add_dense(model, units, num_classes, activation, kernel_initializer, batch_normalization)
-    return model
+    with _policy(dtype):
+        model = keras.Sequential([keras.Input(input_shape)], name=name)
+        model.add(keras.layers.Flatten(name="flatten"))
+        _add_dense(model, units, num_classes, activation, kernel_initializer, batch_normalization)
+        return model
+
+
+@contextlib.contextmanager
+def _policy(dtype: Any) -> Iterator[None]:
+    """Make layers of this dtype or policy within the context."""
+    before = keras.config.dtype_policy()
+    if dtype is not None:
+        keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _logits(num_classes: int, **settings: Any) -> keras.layers.Dense:
+    """The last layer, as exact as the weights are: the loss is computed of its outputs."""
+    dtype = keras.config.dtype_policy().variable_dtype
+    return keras.layers.Dense(int(num_classes), dtype=dtype, name="logits", **settings)
 
 
 def _check_input_shape(input_shape: Any) -> None:
@@ -261,9 +292,7 @@ def _add_dense(
         name = f"dense{block + 1}"
         dense = partial(keras.layers.Dense, size, kernel_initializer=kernel_initializer, name=name)
         _add_hidden(model, dense, activation, batch_normalization)
-    model.add(
-        keras.layers.Dense(int(num_classes), kernel_initializer=kernel_initializer, name="logits")
-    )
+    model.add(_logits(num_classes, kernel_initializer=kernel_initializer))
 
 
 def _add_hidden(

@@ -294,11 +294,13 @@ def test_a_home_is_a_home(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "kept")
 
 
-def test_16_bits_are_kept(tmp_path):
+@pytest.mark.parametrize("dtype", ["bfloat16", "mixed_float16"])
+def test_16_bits_are_kept(dtype, tmp_path):
+    """With the optimizer's scale of the loss, where there is one."""
+
     def make():
         keras.utils.set_random_seed(1)
-        layers = [keras.layers.Flatten(), keras.layers.Dense(4, dtype="bfloat16")]
-        return keras.Sequential([keras.Input((28, 28, 1)), *layers])
+        return LeNet(4, filters=(4,), units=(8,), activation="relu", dtype=dtype)
 
     expected = train(None, model=make())
     with pytest.raises(KeyboardInterrupt):

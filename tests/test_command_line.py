@@ -168,6 +168,14 @@ def test_a_network_for_standardized_pixels_is_saved_for_pixels_as_they_are(run, 
     assert found(run("evaluate -m mine.keras --json"))["pictures"] == 80
 
 
+def test_train_in_another_precision(run):
+    found(run("train --epochs 1 --batch-size 100 --dtype mixed_bfloat16 --json"))
+    model = keras.models.load_model("model.keras")
+    assert [layer.compute_dtype for layer in model.layers] == ["bfloat16"] * 7 + ["float32"]
+    assert found(run("evaluate --json"))["pictures"] == 80
+    assert run("train --dtype colour").exit_code == 1
+
+
 def test_train_goes_on_from_its_checkpoints(run):
     arguments = "--batch-size 100 --json --checkpoints kept"
     found(run(f"train --epochs 1 {arguments} -o one.keras"))

@@ -267,3 +267,28 @@ def test_lenet_is_channels_last_whatever_keras_is_set_to():
         assert LeNet().count_params() == 61_706
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize("make", [LeNet, SmallResNet, MLP])
+def test_a_model_computes_in_another_type_and_keeps_its_logits_exact(make):
+    before = keras.config.dtype_policy()
+    model = make(dtype="mixed_bfloat16")
+    assert keras.config.dtype_policy() == before
+    hidden = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    assert {layer.compute_dtype for layer in hidden[:-1]} == {"bfloat16"}
+    assert {str(weights.dtype) for weights in model.weights} == {"float32"}
+    images = np.random.default_rng(0).random((3, 28, 28, 1), "float32")
+    assert model(images).dtype == "float32"
+    exact = make()
+    exact.set_weights(model.get_weights())
+    np.testing.assert_allclose(model(images), exact(images), atol=0.1)
+    twice = make(dtype="float64")
+    assert twice(images).dtype == "float64"
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        assert make()(images).dtype == "float32"
+    finally:
+        keras.config.set_dtype_policy(before)
+    with pytest.raises(ValueError, match="colour"):
+        make(dtype="colour")
+    assert keras.config.dtype_policy() == before

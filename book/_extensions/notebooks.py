@@ -72,9 +72,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without TensorFlow's log""
 
 _DEVICE = """\
 # What computes: a GPU where there is one (in Colab: Runtime, Change runtime type).
-from cnn_tf.training import device_name
+from cnn_tf.training import device_name, explain_device
 
-print(device_name())"""
+print(f"{device_name()}: {explain_device()}")"""
 
 _FILES = """\
 # The questions of this page, and the records of trainings that it reads, packed.
