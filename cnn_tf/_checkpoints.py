@@ -53,6 +53,7 @@ class Checkpoint(NamedTuple):
     state: list[np.ndarray]
     log: dict[str, Any]  # the attributes of a TrainingLog
     callbacks: list[dict[str, Any]]  # what each callback has counted
+    stopped: bool  # whether a callback has ended the training
 
 
 class Checkpoints:
@@ -112,6 +113,7 @@ class Checkpoints:
             "log": checkpoint.log,
             "callbacks": [_plain(counted) for counted in checkpoint.callbacks],
             "dtypes": others,
+            "stopped": checkpoint.stopped,
         }
         files: dict[str, Any] = {"head": np.frombuffer(json.dumps(head).encode(), "uint8")}
         files |= {
@@ -169,7 +171,7 @@ class Checkpoints:
                     elif isinstance(value, dict):
                         counted[name] = getattr(keras.ops, value["operation"])
             state = [content[f"variable_{i}"] for i in range(len(variables))]
-            return Checkpoint(epoch, state, head["log"], callbacks)
+            return Checkpoint(epoch, state, head["log"], callbacks, head["stopped"])
         if damaged:
             raise ValueError(
                 f"No checkpoint in {self.folder} is whole: {', '.join(damaged)}. Delete the folder "
@@ -271,6 +273,10 @@ class Keeper(keras.callbacks.Callback):
         checkpoints: Where they are.
         log: The log that records the training.
         callbacks: What may count over the epochs, such as early stopping.
+
+    Attributes:
+        epoch: How many epochs are kept.
+        stopped: Whether a callback had ended the training after the last of them.
     """
 
     def __init__(
@@ -284,6 +290,7 @@ class Keeper(keras.callbacks.Callback):
         self._fresh: list[dict[str, Any]] = []
         self._found = checkpoints.last()
         self.epoch = self._found.epoch if self._found else 0
+        self.stopped = self._found is not None and self._found.stopped
 
     def restore(self, model: keras.Model) -> None:
         """Give a model the state of the checkpoint that was found."""
@@ -314,7 +321,10 @@ class Keeper(keras.callbacks.Callback):
             }
             for callback, fresh in zip(self._callbacks, self._fresh, strict=True)
         ]
-        self._checkpoints.save(Checkpoint(epoch, state_of(self.model), _plain(log), counted))
+        stopped = bool(self.model.stop_training)
+        self._checkpoints.save(
+            Checkpoint(epoch, state_of(self.model), _plain(log), counted, stopped)
+        )
         self.epoch = epoch
 
 
@@ -328,7 +338,9 @@ def _is_counted(value: Any) -> bool:
 
 
 def _same(value: Any, fresh: Any) -> bool:
-    return value is fresh if _is_arrays(value) else bool(value == fresh)
+    if _is_arrays(value):
+        return value is fresh
+    return isinstance(fresh, type(value)) and bool(value == fresh)
 
 
 def _is_plain(value: Any) -> bool:

@@ -140,18 +140,19 @@ def fit(
         )
     log, watch, order = TrainingLog(), Watch(), _Order(seed, len(images))
     shown = [NotebookProgress(log)] if _in_notebook() else []
-    keeper = None
+    keeper, first = None, 0
     if checkpoint_dir is not None:
         training = describe(model, seed, batch_size, images, labels)
         keeper = Keeper(Checkpoints(checkpoint_dir, training, process == 0), log, callbacks)
         keeper.restore(model)
+        first = epochs if keeper.stopped else keeper.epoch
     try:
         model.fit(
             x=_backend.batches(images, labels, batch_size, order.numbers, group),
             shuffle=False,  # it has an order
             validation_data=_backend.batches(*validation, batch_size, group=group),
             epochs=epochs,
-            initial_epoch=keeper.epoch if keeper else 0,
+            initial_epoch=first,
             callbacks=[
                 *(order, watch, log),
                 *(shown if verbose else ()),
@@ -161,7 +162,10 @@ def fit(
             verbose=0 if shown or not verbose else "auto",
         )
     except NotFiniteError as found:
-        if found.name == "val_loss":
+        if processes > 1:
+            why = f"The {found.name} became {found.value} in epoch {found.epoch + 1}. Train that "
+            why += "epoch in one process to learn in which step, and in which layer."
+        elif found.name == "val_loss":
             why = explain_validation(model, found, validation[0], batch_size)
         else:
             why = explain(model, found, watch.start, images, labels, order.cut(batch_size))

@@ -180,6 +180,21 @@ def test_when_all_is_done_nothing_is_trained_again(whole, tmp_path):
     assert log.history == whole[1]
 
 
+@pytest.mark.parametrize("patience", [0, 1])
+def test_what_was_stopped_early_stays_stopped(patience, tmp_path):
+    def run(folder):
+        stop = keras.callbacks.EarlyStopping("loss", 9, patience, restore_best_weights=True)
+        state, history = train(folder, stop)
+        return state, history, stop.stopped_epoch
+
+    expected = run(None)
+    assert 1 <= expected[2] < EPOCHS - 1
+    for _ in range(2):
+        found = run(tmp_path)
+        same(found, expected)
+        assert found[2] == expected[2]
+
+
 def test_more_epochs_add_the_missing_ones(whole, tmp_path):
     train(tmp_path, epochs=EPOCHS - 2)
     same(train(tmp_path), whole)
