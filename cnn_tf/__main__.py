@@ -160,11 +160,17 @@ def main() -> None:
 @click.argument("recipe", default="lenet", metavar="[RECIPE]")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
 @click.option("--batch-size", type=click.IntRange(1), help="Pictures in a step.")
-@click.option("--learning-rate", type=float, help="Of the optimizer.")
+@click.option("--learning-rate", type=float, help="The optimizer's learning rate.")
 @click.option(
     "--dtype", metavar="POLICY", help="What it computes in, such as mixed_bfloat16 or float64."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of chance.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Decides the first weights and the order of the pictures.",
+)
 @click.option(
     "--checkpoints",
     type=click.Path(path_type=Path, file_okay=False),
@@ -408,6 +414,7 @@ def predict(
 
     how: Any = {"auto": "auto", "yes": True, "no": False}[invert]
     pictures = np.stack([read_photograph(image, invert=how) for image in images])
+    probabilities = _probabilities(_load(path), pictures, path)
     if seen:
         from PIL import Image
 
@@ -416,7 +423,6 @@ def predict(
             Image.fromarray(strip).resize([8 * n for n in strip.shape[::-1]], 0).save(seen)
         except ValueError as error:  # no such kind of file
             raise click.BadParameter(f"{seen}: {error}.", param_hint="--seen") from None
-    probabilities = _probabilities(_load(path), pictures, path)
     names = FashionMNIST.class_names
     found = []
     for image, picture, row in zip(images, pictures, probabilities, strict=True):

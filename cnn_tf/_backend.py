@@ -52,7 +52,7 @@ def explain_device() -> str:
         hint = "install the CUDA build as pytorch.org says"
         seen = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     else:
-        return f"the back end {NAME} was chosen."
+        return f"Keras's back end is {NAME}."
     name = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}[NAME]
     if seen:
         return f"{name} {version} sees {', '.join(seen)}."

@@ -73,7 +73,7 @@ class Checkpoints:
     ) -> None:
         self.folder = Path(folder).expanduser()
         self._writes = writes
-        self._training = json.loads(json.dumps(training))  # lists and tuples are one
+        self._training = json.loads(json.dumps(training))  # JSON has no tuples
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not writes:

@@ -11,6 +11,8 @@ import numpy as np
 
 from cnn_tf._checkpoints import set_state, state_of
 
+_BAD_LOSS = "All layers' outputs are finite: it is the loss function that is not, for these labels"
+
 
 class NotFiniteError(Exception):
     """Raised out of Keras's `fit`, for ours to explain."""
@@ -90,15 +92,11 @@ def explain(
                     f"The loss was {loss:.4g} {where}, but its gradient was not finite, nor are "
                     f"{', '.join(broken)} with it. {kept} {advice}"
                 )
-            cause = _first_cause(model, images, part)
-            set_state(model, before)  # a layer may have counted
-            if cause is None:
-                cause = (
-                    "All layers' outputs are finite: it is the loss function that is not, for "
-                    "these labels"
-                )
-            elif cause.startswith("Picture"):
+            picture = _bad_picture(images, part)
+            if picture:
                 advice = "Leave such pictures out, or clean them by np.nan_to_num."
+            cause = picture or _bad_layer(model, images[part], training=True) or _BAD_LOSS
+            set_state(model, before)  # a layer may have counted
             return f"The loss became {loss} {where}. {cause}. {kept} {advice}"
     set_state(model, start)
     return (
@@ -113,11 +111,11 @@ def explain_validation(
     """Say what was not finite in a validation; the model keeps its weights."""
     numbers = np.arange(len(images))
     for part in np.split(numbers, range(batch_size, len(numbers), batch_size)):
-        cause = _first_cause(model, images, part, training=False)
+        cause = _bad_picture(images, part) or _bad_layer(model, images[part], training=False)
         if cause:
             break
     else:
-        cause = "All layers' outputs are finite: it is the loss function that is not"
+        cause = _BAD_LOSS
     return (
         f"The loss on the validation set became {found.value} in epoch {found.epoch + 1}. {cause}. "
         "The model has its weights from after that epoch. Look at `validation`, or try a smaller "
@@ -125,14 +123,14 @@ def explain_validation(
     )
 
 
-def _first_cause(
-    model: keras.Model, images: np.ndarray, part: np.ndarray, training: bool = True
-) -> str | None:
-    """Name what is the first not to be finite, of some pictures and of the layers' outputs."""
-    images = images[part]
-    bad = part[~np.isfinite(images).reshape(len(images), -1).all(axis=1)]
-    if bad.size:
-        return f"Picture {bad[0]} itself is not finite"
+def _bad_picture(images: np.ndarray, part: np.ndarray) -> str | None:
+    """Name the first of some pictures that is not finite."""
+    bad = part[~np.isfinite(images[part]).reshape(len(part), -1).all(axis=1)]
+    return f"Picture {bad[0]} itself is not finite" if bad.size else None
+
+
+def _bad_layer(model: keras.Model, images: np.ndarray, training: bool) -> str | None:
+    """Name the first layer whose output is not finite."""
     called: list[tuple[keras.Layer, bool]] = []
     call = keras.Layer.__call__
 

@@ -63,9 +63,8 @@ def read_photograph(file: Any, *, invert: bool | Literal["auto"] = "auto") -> ND
     if invert == "auto":
         invert = background > 0.5
     # From the background, which is zero, to black or white, which is one.
-    standing_out = (
-        (background - grey) / background if invert else (grey - background) / (1 - background)
-    )
+    room = background if invert else 1 - background
+    standing_out = (background - grey if invert else grey - background) / (room or 1)
     noise = np.median(np.abs(border - background))
     shape = standing_out > max(_CLOSE, 6 * noise)  # four standard deviations, of normal noise
     rows, columns = np.flatnonzero(shape.any(axis=1)), np.flatnonzero(shape.any(axis=0))

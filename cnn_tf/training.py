@@ -52,8 +52,8 @@ def fit(
     done, it returns what came of them; with more `epochs` it adds the missing ones. The folder has
     the last two epochs; a damaged file is left out, with a warning.
 
-    Within `cnn_tf.distribution.distribute`, several devices train together. Each batch is then cut
-    to a multiple of their number: at most as many pictures less one are left out of an epoch.
+    Within `cnn_tf.distribution.distribute`, several devices train together. A batch is then a
+    multiple of their number, so fewer pictures than there are devices are left out of an epoch.
 
     A loss that becomes NaN or infinite stops the training: the epoch is repeated up to the step
     that failed, and the model keeps its weights from before it.
@@ -232,7 +232,7 @@ def explain_device() -> str:
     """Say in a sentence why Keras computes on the device that `device_name` names.
 
     Returns:
-        Such as `"PyTorch 2.13.0 was built without CUDA: ..."`, with what to do about it.
+        Such as `"PyTorch 2.13.0 was installed without CUDA. ..."`, with what to do about it.
 
     Example:
         >>> from cnn_tf.training import explain_device

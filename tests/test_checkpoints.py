@@ -7,28 +7,15 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 from cnn_tf import Conv2D, LeNet, fit
+from tests.stripes import stripes
 
 EPOCHS = 6
-
-
-def make_data(n=512):
-    """Pictures that are told apart by the row that is bright."""
-    rng = np.random.default_rng(0)
-
-    def part(n):
-        labels = rng.integers(0, 4, n)
-        images = rng.random((n, 28, 28, 1), "float32") / 10
-        images[np.arange(n), 7 * labels] += 1
-        return images, labels
-
-    return SimpleNamespace(train=part(n), validation=part(128))
 
 
 def make_model():
@@ -51,7 +38,7 @@ def train(folder, *callbacks, epochs=EPOCHS, batch_size=32, seed=0, data=None, m
         keras.callbacks.ReduceLROnPlateau(patience=1, min_delta=0.3),
         keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True),
     ]
-    data = make_data() if data is None else data
+    data = stripes() if data is None else data
     log = fit(
         *(model, data, epochs),
         batch_size=batch_size,
@@ -168,7 +155,7 @@ def test_when_all_is_done_nothing_is_trained_again(whole, tmp_path):
     model = make_model()
     spy = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: trained.append(epoch))
     log = fit(
-        *(model, make_data(), 3),
+        *(model, stripes(), 3),
         batch_size=32,
         optimizer=keras.optimizers.Adam(0.003),
         callbacks=[spy],
@@ -241,7 +228,7 @@ def test_if_all_are_damaged_it_does_not_start_over_silently(tmp_path):
     [
         ({"seed": lambda: 3}, "its seed is 0, that of this call 3"),
         ({"batch_size": lambda: 64}, "its batch size is 32, that of this call 64"),
-        ({"data": lambda: make_data(500)}, "its number of pictures is 512, that of this call 500"),
+        ({"data": lambda: stripes(500)}, "its number of pictures is 512, that of this call 500"),
         (
             {"model": lambda: LeNet(4)},
             'layer 1.s kind is "RandomTranslation", that of this call',
@@ -266,7 +253,7 @@ def test_another_training_is_refused(change, words, tmp_path):
 def test_another_optimizer_is_refused(make, words, tmp_path):
     train(tmp_path, epochs=1)
     with pytest.raises(ValueError, match=words):
-        fit(make_model(), make_data(), batch_size=32, optimizer=make(), checkpoint_dir=tmp_path)
+        fit(make_model(), stripes(), batch_size=32, optimizer=make(), checkpoint_dir=tmp_path)
 
 
 # --- The disk -------------------------------------------------------------------------------------
@@ -339,7 +326,7 @@ def broken_part(part, number=300):
 
 
 def test_a_picture_without_numbers_is_named():
-    data, model = make_data(), relu_net()
+    data, model = stripes(), relu_net()
     data.train = broken_part(data.train)
     with pytest.raises(FloatingPointError) as caught:
         fit(model, data, batch_size=32, verbose=False)
@@ -352,12 +339,12 @@ def test_a_picture_without_numbers_is_named():
     assert int(model.optimizer.iterations) == step - 1
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
     # And it can be trained with better pictures.
-    log = fit(model, make_data(), 1, batch_size=32, verbose=False)
+    log = fit(model, stripes(), 1, batch_size=32, verbose=False)
     assert np.isfinite(log.history["loss"]).all()
 
 
 def test_a_picture_of_the_validation_is_named():
-    data, model = make_data(), relu_net()
+    data, model = stripes(), relu_net()
     data.validation = broken_part(data.validation, 77)
     with pytest.raises(FloatingPointError, match=r"validation set became nan .* Picture 77"):
         fit(model, data, batch_size=32, verbose=False)
@@ -370,7 +357,7 @@ def test_the_layer_whose_output_was_the_first_is_named(compiled):
         model.compile(optimizer, "sparse_categorical_crossentropy")
         optimizer = None
     with pytest.raises(FloatingPointError) as caught:
-        fit(model, make_data(), batch_size=32, optimizer=optimizer, verbose=False)
+        fit(model, stripes(), batch_size=32, optimizer=optimizer, verbose=False)
     told = str(caught.value)
     assert "in step 2 of epoch 1. The first output that was not finite is that of layer" in told
     assert "(Conv2D)" in told or "(Dense)" in told
@@ -395,7 +382,7 @@ def test_it_is_the_innermost_layer_that_is_named():
     layers = [inner, keras.layers.Flatten(), keras.layers.Dense(4)]
     model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
     with pytest.raises(FloatingPointError, match=r"step 3 of epoch 1\. .* layer 'spoiler' \(Spoi"):
-        fit(model, make_data(), batch_size=32, verbose=False)
+        fit(model, stripes(), batch_size=32, verbose=False)
     assert float(inner.layers[0].steps) == 2
 
 
@@ -405,7 +392,7 @@ def test_a_loss_of_ones_own_is_named():
 
     model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
     model.add(keras.layers.Dense(4, activation="sigmoid"))
-    data = make_data()
+    data = stripes()
     data.train[1][40] = 9
     with pytest.raises(FloatingPointError, match="it is the loss function that is not"):
         fit(model, data, batch_size=32, loss=loss, verbose=False)
@@ -420,12 +407,12 @@ def test_a_gradient_that_is_not_finite_is_told_from_the_loss():
     model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])
     model.add(keras.layers.Dense(4, activation="relu", kernel_initializer="zeros"))
     with pytest.raises(FloatingPointError, match=r"gradient was not finite, nor are '.*/kernel'"):
-        fit(model, make_data(), batch_size=32, loss=loss, verbose=False)
+        fit(model, stripes(), batch_size=32, loss=loss, verbose=False)
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
 def test_what_is_kept_is_from_before(tmp_path):
-    model, data = make_model(), make_data()
+    model, data = make_model(), stripes()
     with pytest.raises(FloatingPointError):
         train(tmp_path, At(2, lambda: model.optimizer.learning_rate.assign(1e38)), model=model)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0001.npz", "epoch-0002.npz"]

@@ -370,6 +370,14 @@ def test_it_follows_the_camera_and_takes_what_is_transparent_for_white(pictures)
     assert read_photograph(file).max() == 1
 
 
+@pytest.mark.parametrize(("grey", "invert"), [(0, True), (255, False)])
+def test_black_has_nothing_darker_and_white_nothing_brighter(grey, invert):
+    file = io.BytesIO()
+    Image.new("L", (40, 40), grey).save(file, "png")
+    with pytest.raises(ValueError, match=f"Try invert={not invert}"):
+        read_photograph(file, invert=invert)
+
+
 def test_bad_settings_and_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="`invert` must be True, False or 'auto'"):
         read_photograph(tmp_path / "a.png", invert="maybe")

@@ -77,10 +77,19 @@ def alone(tmp_path_factory, need):
 
 
 def same(folder, alone):
-    """The same curves but for the order in which sums are taken."""
-    found, expected = outcome(folder)["history"], outcome(alone)["history"]
+    compare(outcome(folder)["history"], outcome(alone)["history"])
+
+
+def compare(found, expected):
+    """The same curves but for the order in which sums are taken.
+
+    By their rounding, a picture with two classes as good as equally likely may get the other one:
+    of the 300 and the 76 pictures, two may.
+    """
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=2e-3, atol=2e-3, err_msg=name)
+        pictures = 76 if name.startswith("val_") else 300
+        off = {"atol": 2.01 / pictures} if "accuracy" in name else {"rtol": 2e-3, "atol": 2e-3}
+        np.testing.assert_allclose(found[name][: len(values)], values, err_msg=name, **off)
 
 
 def test_two_devices_of_one_process_train_as_one(alone, tmp_path):
@@ -120,9 +129,8 @@ def test_when_one_process_is_killed_the_other_ends_and_both_resume(alone, tmp_pa
         assert code == 0, told
     history = outcome(killed)["history"]
     assert len(history["loss"]) == done + 1
-    expected = outcome(alone)["history"]
-    for name, values in expected.items():
-        np.testing.assert_allclose(history[name][:2], values[:2], rtol=2e-3, atol=2e-3)
+    first_two = {name: values[:2] for name, values in outcome(alone)["history"].items()}
+    compare(history, first_two)
 
 
 def test_processes_that_begin_differently_are_refused(tmp_path, need):

@@ -77,6 +77,7 @@ def openvino(path):
 RUNTIMES = {"saved_model": saved_model, "onnx": onnx, "litert": litert, "openvino": openvino}
 
 
+# Of the runtimes, about the versions of what they import.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("format", FORMATS)

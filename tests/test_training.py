@@ -11,20 +11,12 @@ import pytest
 
 from cnn_tf import LeNet, TrainingLog, fit
 from cnn_tf.training import NotebookProgress
+from tests.stripes import stripes
 
 
-@pytest.fixture
-def stripes():
-    """Pictures that are told apart by the row that is bright: learnt in a few epochs."""
-    rng = np.random.default_rng(0)
-
-    def part(n):
-        labels = rng.integers(0, 4, n)
-        images = rng.random((n, 28, 28, 1), "float32") / 10
-        images[np.arange(n), 7 * labels] += 1
-        return images, labels
-
-    return SimpleNamespace(train=part(512), validation=part(128))
+@pytest.fixture(name="stripes")
+def few_pictures():
+    return stripes()
 
 
 @pytest.fixture
