@@ -2,11 +2,15 @@
 
 KERAS_BACKEND=torch python tests/backend_use.py FOLDER
 
-The first run in a folder leaves a trained model there, the next ones load it.
+The first run in a folder leaves a trained model there, the next ones load it. What was done, and
+what was refused in which words, lies there afterwards, in a file that has the back end's name.
 """
 
+import base64
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,26 +21,48 @@ import pytest
 import cnn_tf
 from cnn_tf import _backend
 from cnn_tf._convolution import NAMES
+from cnn_tf.distribution import distribute
+from cnn_tf.exports import export
 from cnn_tf.functional import average_pool, choose_algorithm, correlate, max_pool
-from cnn_tf.receptive_field import receptive_field_by_gradient
+from cnn_tf.receptive_field import receptive_field, receptive_field_by_gradient
 
 rng = np.random.default_rng(int(os.environ.get("CNN_TF_SEED", 0)))
 
 
+def garments(number=64):
+    part = rng.random((number, 28, 28, 1), "float32"), rng.integers(0, 10, number)
+    return SimpleNamespace(train=part, validation=part)
+
+
 def train():
-    images, labels = rng.random((64, 28, 28, 1), "float32"), rng.integers(0, 10, 64)
-    data = SimpleNamespace(train=(images, labels), validation=(images, labels))
-    model = cnn_tf.LeNet()
-    log = cnn_tf.fit(model, data, epochs=2, verbose=False)
-    assert len(log.history["val_loss"]) == 2
-    assert log.device.partition(":")[0] in ("cpu", "gpu", "tpu")
-    return model
+    for model in (cnn_tf.LeNet(), cnn_tf.SmallResNet(filters=(4, 6)), cnn_tf.MLP()):
+        log = cnn_tf.fit(model, garments(), epochs=2, verbose=False)
+        assert len(log.history["val_loss"]) == 2
+        assert log.device.partition(":")[0] in ("cpu", "gpu", "tpu")
 
 
-def exchange(model, folder):
+def train_in_mixed_precision():
+    model = cnn_tf.LeNet(dtype="mixed_bfloat16")
+    log = cnn_tf.fit(model, garments(), epochs=1, verbose=False)
+    assert np.isfinite(log.history["loss"]).all()
+    conv = model.get_layer("conv1")
+    assert (conv.compute_dtype, conv.variable_dtype) == ("bfloat16", "float32")
+
+
+def train_on_several_devices():
+    # Here there is one; test_distribution.py has more.
+    with distribute() as group:
+        log = cnn_tf.fit(cnn_tf.LeNet(), garments(), epochs=1, verbose=False)
+    assert group.devices >= 1
+    assert np.isfinite(log.history["loss"]).all()
+
+
+def exchange(folder):
     """A model that was saved on one back end puts out the same on another."""
     images = rng.random((4, 28, 28, 1), "float32")
     if not (folder / "model.keras").exists():
+        model = cnn_tf.LeNet()
+        cnn_tf.fit(model, garments(), epochs=1, verbose=False)
         model.save(folder / "model.keras")
         np.savez(
             folder / "model.npz", images=images, outputs=keras.ops.convert_to_numpy(model(images))
@@ -84,7 +110,34 @@ def properties():
                     break
         only_tensorflow = algorithm in ("im2col", "shifted_gemm")
         assert tried == (0 if only_tensorflow and _backend.NAME != "tensorflow" else times)
+
+
+def receptive_fields():
     assert receptive_field_by_gradient([cnn_tf.Conv2D(1, 2)], 0, 0, (3, 3, 1)).sum() == 4
+    assert receptive_field([cnn_tf.Conv2D(1, 5), cnn_tf.MaxPooling2D(2)]).size == (6, 6)
+
+
+def explorers(folder):
+    model = cnn_tf.LeNet()
+    cnn_tf.save_network(model, folder / "network.json")
+    layers = json.loads((folder / "network.json").read_text("utf-8"))["layers"]
+    kernel = np.frombuffer(base64.b64decode(layers[0]["kernel"]["base64"]), "float32")
+    conv = model.get_layer("conv1").kernel
+    assert np.array_equal(kernel, keras.ops.convert_to_numpy(conv).ravel())
+
+
+def exporting(folder):
+    export(cnn_tf.LeNet(), folder / "exported")
+    assert (folder / "exported" / "saved_model.pb").exists()
+
+
+def algorithms():
+    """The cheapest of those that the back end has."""
+    if _backend.NAME == "tensorflow":
+        assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64)) in NAMES
+    else:
+        assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64)) == "winograd"
+        assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64), dilation_rate=2) == "definition"
 
 
 def _normal(*shape):
@@ -201,16 +254,39 @@ def not_finite():
     assert int(model.optimizer.iterations) == 1
 
 
+def uses(folder: Path) -> dict[str, Callable[[], None]]:
+    """What is done, in the words of the book's table."""
+    own = folder / f"kept by {_backend.NAME}"
+    return {
+        "every algorithm: linear, the same everywhere, with its adjoint": properties,
+        "the cheapest algorithm is taken": algorithms,
+        "empty batches": empty_batches,
+        "the type that a symbolic call promises": types,
+        "receptive fields, by the rule and by the gradient": receptive_fields,
+        "`fit`: LeNet, `SmallResNet`, `MLP`": train,
+        "`fit` in mixed precision": train_in_mixed_precision,
+        "`fit` refuses labels that the model cannot have": labels,
+        "`fit` stops at a loss that is no number, and names the layer": not_finite,
+        "`fit` goes on from a checkpoint, bit for bit": lambda: resuming(own),
+        "`distribute`: several devices of one host": train_on_several_devices,
+        "a model saved by another back end": lambda: exchange(folder),
+        "`save_network`, for the explorers": lambda: explorers(folder),
+        "`export`": lambda: exporting(folder),
+    }
+
+
+def outcome(use: Callable[[], None]) -> str:
+    """What the table says: that it was done, or the words with which it was refused."""
+    try:
+        use()
+    except NotImplementedError as refusal:
+        return str(refusal)
+    return "yes"
+
+
 if __name__ == "__main__":
-    labels()
-    resuming(Path(sys.argv[1], f"kept by {_backend.NAME}"))
-    not_finite()
-    exchange(train(), Path(sys.argv[1]))
-    empty_batches()
-    properties()
-    types()
+    place = Path(sys.argv[1])
+    seen = {words: outcome(use) for words, use in uses(place).items()}
     if keras.backend.backend() == "torch":
         numbers_of_64_bits()
-    if keras.backend.backend() != "tensorflow":
-        assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64)) == "winograd"
-        assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64), dilation_rate=2) == "definition"
+    (place / f"{_backend.NAME}.json").write_text(json.dumps(seen), "utf-8")

@@ -1,8 +1,15 @@
-"""The same numbers on TensorFlow, JAX and PyTorch, each in a process of its own."""
+"""The same numbers on TensorFlow, JAX and PyTorch, each in a process of its own.
 
+python -m tests.test_backends writes the book's table of what a user can do on which.
+"""
+
+import csv
+import io
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +55,33 @@ def test_numbers_are_those_of_tensorflow(backend, numbers, need):
         )
 
 
-def test_what_a_user_does(need, tmp_path):
-    """TensorFlow trains and saves a network; the two others load it."""
-    for backend in ("tensorflow", "jax", "torch"):
-        need(backend)
-        result = run([PROGRAM.with_name("backend_use.py"), tmp_path], backend)
+BACK_ENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+TABLE = ROOT / "book" / "back-ends.csv"
+
+
+def table(folder):
+    """Do what a user does, on each back end, and write in a table what came of it."""
+    seen = {}
+    for backend in BACK_ENDS:  # TensorFlow saves a network; the two others load it
+        result = run([PROGRAM.with_name("backend_use.py"), folder], backend)
         assert result.returncode == 0, result.stderr
+        seen[backend] = json.loads((folder / f"{backend}.json").read_text("utf-8"))
+    lines = io.StringIO()
+    rows = csv.writer(lines, lineterminator="\n")
+    rows.writerow(["", *BACK_ENDS.values(), "where not"])
+    for words in seen["tensorflow"]:
+        outcomes = [seen[backend][words] for backend in BACK_ENDS]
+        refused = [it for it in outcomes if it != "yes"]
+        cells = [it if it == "yes" else "no" for it in outcomes]
+        rows.writerow([words, *cells, *refused[:1]] if refused else [words, *cells, ""])
+    return lines.getvalue()
+
+
+def test_what_a_user_does_is_what_the_book_says(need, tmp_path):
+    for backend in BACK_ENDS:
+        need(backend)
+    remedy = "python -m tests.test_backends writes the table anew"
+    assert table(tmp_path) == TABLE.read_text("utf-8"), remedy
 
 
 HIDE_ALL_BACK_ENDS = """
@@ -77,3 +105,8 @@ def test_without_a_back_end_the_import_says_what_to_type(backend, tmp_path):
     assert last.startswith("ImportError")
     assert "pip install 'cnn_tf[tensorflow]'" in last
     assert f"'cnn_tf[{backend}]'" in last
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        TABLE.write_text(table(Path(folder)), "utf-8")

@@ -183,27 +183,27 @@ WRONG
 WRONG = "::::{wrong} [4, 3]\nSwapped.\n::::"
 
 
-@pytest.mark.parametrize(
-    ("kind", "text", "right", "wrong", "message"),
-    [
-        ("shape", "What?", "[3, 4]", "", "needs a text, one right answer and a wrong one"),
-        ("shape", "", "[3, 4]", WRONG, "needs a text, one right answer and a wrong one"),
+def test_a_question_that_nobody_could_answer_stops_the_build(project):
+    incomplete = "needs a text, one right answer and a wrong one"
+    questions = [
+        ("shape", "What?", "[3, 4]", "", incomplete),
+        ("shape", "", "[3, 4]", WRONG, incomplete),
         ("shape", "What?", "3, 4", WRONG, "'3, 4' is no answer of the kind 'shape' in JSON"),
         ("shape", "What?", "[3.5, 4]", WRONG, "'[3.5, 4]' is no answer of the kind 'shape'"),
         ("number", "What?", "true", WRONG, "'true' is no answer of the kind 'number'"),
         ("matrix", "What?", "[[1], [2, 3]]", WRONG, "is no answer of the kind 'matrix'"),
         ("colour", "What?", "[3, 4]", WRONG, '"colour" unknown; choose from "number"'),
-    ],
-)
-def test_a_question_that_nobody_could_answer_stops_the_build(
-    project, kind, text, right, wrong, message
-):
-    words = {"KIND": kind, "TEXT": text, "RIGHT": right, "WRONG": wrong}
-    question = re.sub("|".join(words), lambda found: words[found[0]], QUESTION)
-    project.page.write_text(f"# A page\n{question}", encoding="utf-8")
+    ]
+    page, expected = "# A page\n", []
+    for *words, message in questions:
+        given = dict(zip(("KIND", "TEXT", "RIGHT", "WRONG"), words, strict=True))
+        expected.append((page.count("\n") + 2, message))
+        page += re.sub("|".join(given), lambda found, given=given: given[found[0]], QUESTION)
+    project.page.write_text(page, encoding="utf-8")
     code, output = project.build()
     assert code != 0
-    assert message in output
+    for line, message in expected:
+        assert re.search(rf"index\.md:{line}: .*{re.escape(message)}", output), output
 
 
 def test_sample_is_announced_on_the_page(project):

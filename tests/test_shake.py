@@ -1,10 +1,16 @@
 """The tool that executes the pages with changed first weights."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from tools import shake
+
+ROOT = Path(__file__).parent.parent
 
 PAGE = """---
 file_format: mystnb
@@ -86,6 +92,45 @@ def test_weights_change_by_a_millionth_and_otherwise_in_each_draw(monkeypatch):
     for changed in (one, two):
         assert 0.5e-6 < abs(changed / plain - 1).mean() < 1.5e-6
     assert not np.array_equal(one, two)
+
+
+TF32 = """
+import keras, numpy as np, tensorflow as tf
+from cnn_tf.functional import correlate
+from tools.shake import round_factors
+
+def rounded(x):
+    m, e = np.frexp(np.float64(x))
+    return np.ldexp(np.rint(m * 2**11), e - 11).astype("float32")  # 1 + 10 bits
+
+round_factors()
+rng = np.random.default_rng(0)
+a, b = (rng.normal(size=(50, 50)).astype("float32") for _ in range(2))
+exact, coarse = (f(a).astype("float64") @ f(b).astype("float64") for f in (np.asarray, rounded))
+for product in (tf.matmul, tf.function(tf.matmul), keras.ops.matmul,
+                lambda a, b: keras.ops.einsum("ij,jk->ik", a, b),
+                lambda a, b: keras.ops.conv(a[None, None], b[None, None])[0, 0],
+                lambda a, b: correlate(a[None, None], b[None, None])[0, 0]):
+    np.testing.assert_allclose(product(a, b), coarse, atol=1e-4)
+assert abs(exact - coarse).max() > 2e-3
+x = tf.Variable(a)
+with tf.GradientTape() as tape:
+    loss = tf.reduce_sum(tf.matmul(x, b) * exact.astype("float32"))
+expected = rounded(exact).astype("float64") @ rounded(b).astype("float64").T
+np.testing.assert_allclose(tape.gradient(loss, x), expected, atol=2e-3, rtol=1e-5)
+# Infinities stay, and a number in the middle goes to the even side.
+kept = np.array([[np.inf, np.nan, 1 + 2**-11, 1 + 3 * 2**-11]], "float32")
+told = tf.matmul(tf.linalg.diag(kept[0, 2:]), np.eye(2, dtype="float32")).numpy().diagonal()
+assert told.tolist() == [1, 1 + 2**-9], told
+assert np.isinf(tf.matmul(kept[:, :1], [[1.0]])) and np.isnan(tf.matmul(kept[:, 1:2], [[1.0]]))
+"""
+
+
+def test_products_are_rounded_as_newer_gpus_do():
+    done = subprocess.run(
+        [sys.executable, "-c", TF32], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_draws_take_turns_in_threads_and_libraries():

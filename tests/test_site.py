@@ -16,6 +16,7 @@ PAGES = sorted(
 )
 WORDS_ONLY = {name for name in PAGES if "/" in name} | {
     "api",
+    "back-ends",
     "bibliography",
     "command-line",
     "glossary",

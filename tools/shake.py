@@ -5,7 +5,8 @@ python -m tools.shake [PAGE ...] [--times N] [--jobs N]      all pages, ten time
 Another processor rounds otherwise, and a training is chaotic: after some hundred steps the network
 is another one. The same comes of a relative change of all first weights by one millionth, which is
 made here: another one in each draw. The draws also take turns in computing with one thread or two,
-with oneDNN or without it. No training is taken from a cache.
+with oneDNN or without it. Every fifth rounds what goes into a product of matrices or a convolution
+as newer GPUs do, which keep ten bits of the mantissa (TF32). No training is taken from a cache.
 
 It can be stopped at any moment. What is done lies in _build/shakes, and is done again only if the
 page, the package or a record has changed.
@@ -13,6 +14,8 @@ page, the package or a record has changed.
 
 import argparse
 import hashlib
+import importlib
+import inspect
 import json
 import multiprocessing
 import os
@@ -62,6 +65,55 @@ def perturb(draw: int) -> None:
         kind.__call__ = call
 
 
+# Where all products of TensorFlow and of its gradients pass, by module; and what they multiply.
+_PRODUCTS = {
+    "gen_math_ops": ("mat_mul", "batch_mat_mul", "batch_mat_mul_v2", "batch_mat_mul_v3"),
+    "gen_linalg_ops": ("einsum",),
+    "gen_nn_ops": (
+        *("conv2d", "conv2d_backprop_input", "conv2d_backprop_filter"),
+        *("depthwise_conv2d_native", "depthwise_conv2d_native_backprop_input"),
+        "depthwise_conv2d_native_backprop_filter",
+    ),
+}
+_FACTORS = ("a", "b", "x", "y", "inputs", "input", "filter", "out_backprop")
+
+
+def round_factors() -> None:
+    """Let TensorFlow round what it multiplies to TF32 from now on: to ten bits of the mantissa.
+
+    So do products of matrices and convolutions on newer GPUs, and add in 32 bits.
+
+    Source:
+        NVIDIA (2020), *NVIDIA A100 Tensor Core GPU Architecture*, on TF32.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def rounded(x: Any) -> Any:
+        bits = tf.bitcast(x, tf.int32)
+        last = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 13), 1)
+        near = tf.bitwise.bitwise_and(bits + 0xFFF + last, ~0x1FFF)  # of two as near, the even one
+        return tf.where(tf.math.is_finite(x), tf.bitcast(near, tf.float32), x), lambda d: d
+
+    def seen(x: Any) -> Any:
+        if isinstance(x, (list, tuple)):
+            return [seen(each) for each in x]
+        return rounded(x) if getattr(x, "dtype", None) == tf.float32 else x
+
+    for module_name, names in _PRODUCTS.items():
+        module = importlib.import_module(f"tensorflow.python.ops.{module_name}")
+        for name in names:
+            plain = getattr(module, name)
+
+            def call(*args: Any, plain: Any = plain, **more: Any) -> Any:
+                bound = inspect.signature(plain).bind(*args, **more)
+                given = bound.arguments
+                given.update({key: seen(given[key]) for key in _FACTORS if key in given})
+                return plain(*bound.args, **bound.kwargs)
+
+            setattr(module, name, call)
+
+
 def settings(draw: int) -> dict[str, str]:
     """Environment variables of a draw: one thread or two, with oneDNN or without."""
     threads = str(1 + draw % 2)
@@ -88,7 +140,9 @@ def execute(path: Path, draw: int) -> Result:
 
     text = path.read_text("utf-8")
     notebook = read_myst_markdown_notebook(text)
-    prelude = f"from tools.shake import perturb\n\nperturb({draw})"
+    prelude = f"from tools.shake import perturb, round_factors\n\nperturb({draw})"
+    if draw % 5 == 0:
+        prelude += "\nround_factors()"
     notebook.cells.insert(0, new_code_cell(prelude))
     client = NotebookClient(
         notebook,

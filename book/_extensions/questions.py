@@ -94,7 +94,10 @@ class Question(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Put its parts in order, and refuse what nobody could answer."""
-        kind = directives.choice(self.arguments[0], tuple(KINDS))
+        try:
+            kind = directives.choice(self.arguments[0], tuple(KINDS))
+        except ValueError as error:
+            raise self.error(str(error)) from error
         parts = self.parse_content_to_nodes()
         answers = [part for part in parts if isinstance(part, given_answer)]
         text = [part for part in parts if not isinstance(part, given_answer)]
