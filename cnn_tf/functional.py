@@ -448,9 +448,9 @@ def correlate(
         dilation_rate: Distance between the cells of the window, an int or a pair.
         groups: Number of groups into which the channels are split.
         bias: One number for each output channel; `None` for zeros.
-        algorithm: How it is computed: `"pointwise"`, `"block_toeplitz"`, `"kn2row"`,
-            `"winograd"`, `"im2col"`, `"shifted_gemm"` or `"definition"`. `None` for the one that
-            costs least for these shapes, which `choose_algorithm` names.
+        algorithm: How it is computed: `"pointwise"`, `"depthwise"`, `"block_toeplitz"`,
+            `"kn2row"`, `"winograd"`, `"im2col"`, `"shifted_gemm"` or `"definition"`. `None` for
+            the one that costs least for these shapes, which `choose_algorithm` names.
 
     Shapes:
         x `(batch, h, w, c_i)`, kernel `(k_h, k_w, c_i // groups, c_o)`, bias `(c_o,)`

@@ -10,6 +10,7 @@ EACH_ALGORITHM = pytest.mark.parametrize("algorithm", NAMES)
 # A kernel for images of two channels, and settings.
 SUITED = {
     "pointwise": ((1, 1, 2, 4), {}),
+    "depthwise": ((3, 2, 1, 4), {"groups": 2}),
     "block_toeplitz": ((3, 2, 2, 4), {}),
     "kn2row": ((3, 2, 2, 4), {}),
     "winograd": ((3, 3, 2, 4), {}),
@@ -26,7 +27,8 @@ def windows(draw, algorithm):
     window = draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
     strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 3)))
-    groups = draw(st.integers(1, 3)) if algorithm == "definition" else 1
+    groups = {"definition": st.integers(1, 3), "depthwise": st.integers(2, 3)}
+    groups = draw(groups.get(algorithm, st.just(1)))
     if algorithm == "pointwise":
         window = (1, 1)
     if algorithm == "winograd":
@@ -36,3 +38,8 @@ def windows(draw, algorithm):
     if algorithm in ("winograd", "im2col"):
         dilation = (1, 1)
     return window, strides, dilation, groups
+
+
+def depths(algorithm):
+    """How many channels a group has."""
+    return st.just(1) if algorithm == "depthwise" else st.integers(1, 3)

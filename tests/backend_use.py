@@ -99,6 +99,9 @@ def properties():
             if algorithm in ("pointwise", "winograd"):
                 k_h = k_w = 1 if algorithm == "pointwise" else rng.integers(2, 4)
             kernel = _normal(k_h, k_w, channels, filters)
+            if algorithm == "depthwise":
+                kernel = _normal(k_h, k_w, 1, channels * filters)
+                settings["groups"] = channels
             try:
                 _check_properties(kernel, algorithm, **settings)
             except ValueError as error:
@@ -154,7 +157,8 @@ def _check_properties(kernel, algorithm, strides, **settings):
     def close(one, other):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4, err_msg=f"{algorithm}")
 
-    x, other = _normal(2, 11, 13, kernel.shape[2]), _normal(2, 11, 13, kernel.shape[2])
+    channels = kernel.shape[2] * settings.get("groups", 1)
+    x, other = _normal(2, 11, 13, channels), _normal(2, 11, 13, channels)
     y = numbers(x)
     close(numbers(2 * x - other), 2 * y - numbers(other))
     close(y, numbers(x, algorithm="definition"))

@@ -57,6 +57,7 @@ CHOSEN = [
     ((9, 40, 17), (3, 2, 17, 2), {"strides": 2}),
     ((11, 12, 64), (3, 3, 64, 64), SAME),
     ((12, 65, 4), (3, 2, 2, 2), {"groups": 2}),
+    ((12, 15, 6), (3, 2, 1, 12), {"groups": 6, "strides": 2}),
 ]
 
 
@@ -83,7 +84,8 @@ def test_the_costs_follow_the_sizes(algorithm):
 
     def cost(batch=4, rows=16, filters=16):
         shape = batch, rows, 20, channels
-        return algorithm_costs(shape, (*window, channels, filters), **arguments)[algorithm]
+        kernel = (*window, channels // arguments.get("groups", 1), filters)
+        return algorithm_costs(shape, kernel, **arguments)[algorithm]
 
     assert 0 < cost() < cost(filters=64) < 5 * cost()
     assert cost() < cost(rows=32) < 3 * cost()
@@ -140,7 +142,7 @@ def test_the_algorithm_that_is_named_runs(algorithm, monkeypatch, rng):
 @pytest.mark.parametrize(
     ("algorithm", "arguments", "words"),
     [
-        ("fft", {}, "`algorithm` must be one of 'pointwise', 'block_toeplitz', 'kn2row'"),
+        ("fft", {}, "`algorithm` must be one of 'pointwise', 'depthwise', 'block_toeplitz', "),
         ("pointwise", {}, "'pointwise' does not apply to these shapes, types and back end"),
         ("winograd", {"strides": 2}, "'winograd' does not apply"),
         ("shifted_gemm", {"strides": 2}, "Use one of 'block_toeplitz', 'im2col', 'defini"),
@@ -442,6 +444,7 @@ SHAPES = {
     "3x3": ((4, 32, 32, 64), (3, 3, 64, 64), {"padding": "same"}),
     "stride 2": ((4, 32, 32, 64), (3, 3, 64, 128), {"padding": "same", "strides": 2}),
     "1x1": ((4, 16, 16, 256), (1, 1, 256, 64), {}),
+    "depthwise": ((4, 32, 32, 64), (5, 5, 1, 64), {"padding": "same", "groups": 64}),
     "5x5": ((1, 40, 40, 128), (5, 5, 128, 128), {"padding": "same"}),
 }
 

@@ -24,7 +24,7 @@ from cnn_tf import (
 )
 from cnn_tf.arguments import PADDING_MODES
 from tests import reference
-from tests.algorithms import EACH_ALGORITHM, windows
+from tests.algorithms import EACH_ALGORITHM, depths, windows
 
 X = np.arange(9.0).reshape(3, 3)
 K = np.array([[0.0, 1.0], [2.0, 3.0]])
@@ -226,7 +226,7 @@ def correlations(draw, algorithm):
     window, strides, dilation, groups = draw(windows(algorithm))
     span = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     size = [draw(st.integers(n, n + 5)) for n in span]
-    depth, each = draw(st.tuples(*[st.integers(1, 3)] * 2))
+    depth, each = draw(st.tuples(depths(algorithm), st.integers(1, 3)))
     mode = draw(st.sampled_from(PADDING_MODES))
     padding = draw(st.sampled_from(["valid", "same", "numbers"]))
     most = min(*(n - 1 for n in size), 3)  # as many cells as each mode can add

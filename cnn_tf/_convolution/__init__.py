@@ -14,6 +14,7 @@ from cnn_tf._backend import Tensor
 from cnn_tf._convolution import (
     block_toeplitz,
     definition,
+    depthwise,
     im2col,
     kn2row,
     pointwise,
@@ -44,6 +45,7 @@ ALGORITHMS = tuple(
     Algorithm(name, module.applies, module.cost, module.run)
     for name, module in {
         "pointwise": pointwise,
+        "depthwise": depthwise,
         "block_toeplitz": block_toeplitz,
         "kn2row": kn2row,
         "winograd": winograd,

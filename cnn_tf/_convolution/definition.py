@@ -42,29 +42,31 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     x, geometry = pad_zeros(x, geometry.pads), geometry.without_pads()
     (k_h, k_w), groups, filters = geometry.kernel, geometry.groups, geometry.filters
     depth = geometry.channels // groups
-    columns = taps(x, 2, geometry.columns)
     if groups == 1:
-        windows = ops.concatenate(columns, axis=-1)  # (batch, h, out_w, k_w * c_i)
+        windows = ops.concatenate(taps(x, 2, geometry.columns), axis=-1)
+        rows = taps(windows, 1, geometry.rows)  # each (batch, out_h, out_w, k_w * c_i)
         matrices = ops.reshape(kernel, (k_h, k_w * depth, filters))
+        y = sum(matmul(row, matrices[u]) for u, row in enumerate(rows))
     else:
-        columns = [_split_channels(column, groups, depth) for column in columns]
-        windows = ops.concatenate(columns, axis=-1)  # (batch, h, groups, out_w, k_w * depth)
-        matrices = ops.reshape(kernel, (k_h, k_w * depth, groups, filters // groups))
+        x = _split_channels(x, groups, depth)
+        windows = ops.concatenate(taps(x, 3, geometry.columns), axis=-1)
+        rows = taps(windows, 2, geometry.rows)
+        _, out_h, out_w, inner = sizes(rows[0])
+        rows = [ops.reshape(row, (groups, -1, inner)) for row in rows]
+        matrices = ops.reshape(kernel, (k_h, inner, groups, filters // groups))
         matrices = ops.transpose(matrices, (0, 2, 1, 3))  # (k_h, groups, k_w * depth, c_o / groups)
-    rows = taps(windows, 1, geometry.rows)
-    y = sum(matmul(row, matrices[u]) for u, row in enumerate(rows))
-    if groups > 1:
-        y = _join_channels(y, filters)
+        y = sum(matmul(row, matrices[u]) for u, row in enumerate(rows))
+        y = _join_channels(ops.reshape(y, (groups, -1, out_h, out_w, filters // groups)))
     return y if bias is None else ops.add(y, bias)
 
 
 def _split_channels(x: Tensor, groups: int, depth: int) -> Tensor:
-    """(batch, h, w, c) -> (batch, h, groups, w, c / groups)."""
+    """(batch, h, w, c) -> (groups, batch, h, w, c / groups)."""
     x = ops.reshape(x, (-1, *sizes(x)[:2], groups, depth))
-    return ops.transpose(x, (0, 1, 3, 2, 4))
+    return ops.transpose(x, (3, 0, 1, 2, 4))
 
 
-def _join_channels(y: Tensor, channels: int) -> Tensor:
-    """(batch, h, groups, w, c / groups) -> (batch, h, w, c)."""
-    height, _, width, _ = sizes(y)
-    return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (-1, height, width, channels))
+def _join_channels(y: Tensor) -> Tensor:
+    """(groups, batch, h, w, c / groups) -> (batch, h, w, c)."""
+    groups, (_, height, width, each) = y.shape[0], sizes(y)
+    return ops.reshape(ops.transpose(y, (1, 2, 3, 0, 4)), (-1, height, width, groups * each))
