@@ -5,7 +5,7 @@ python -m benchmarks --against RECORD       name what is slower than in an earli
 
 Keras's convolutions call oneDNN where TensorFlow has it, and Eigen where TF_ENABLE_ONEDNN_OPTS=0
 is set. `make bench` measures the layers with both, and all the rest with the first; then the layers
-of networks on JAX and, if it is installed, on PyTorch.
+of networks on JAX and, if it is installed, on PyTorch, and on JAX what two processes cost.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 import cnn_tf
-from benchmarks import against, costs, growth, ideas, layers, memory, networks, training
+from benchmarks import against, cluster, costs, growth, ideas, layers, memory, networks, training
 from benchmarks.measure import Comparison, Run, compare
 from benchmarks.steps import BACKEND
 from experiments import runner
@@ -180,6 +180,11 @@ def main() -> None:
             keep(comparison, "networks")
         for comparison in layers.run_all(rounds, wanted):
             keep(comparison)
+    if LIBRARY == "jax":
+        for series in cluster.run_all(rounds, wanted):
+            print(f"\n{series}", flush=True)
+            if record:
+                record.add("cluster", "name", series.as_json())
     if LIBRARY == "onednn":
         if wanted("LeNet epoch"):
             keep(training.lenet_epoch(rounds))

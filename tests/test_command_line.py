@@ -77,7 +77,7 @@ def understood(line):
         command.make_context(name, rest, parent=context)
 
 
-@pytest.mark.parametrize("file", ["README.md", "book/command-line.md"])
+@pytest.mark.parametrize("file", ["README.md", "book/command-line.md", "book/cluster.md"])
 def test_each_command_of_the_documentation_can_be_typed(file):
     text = (ROOT / file).read_text("utf-8")
     lines = re.findall(r"^\$ ((?:[A-Z_]+=\S+ )*cnn-tf .*?)(?:   +#.*)?$", text, re.MULTILINE)
