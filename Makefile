@@ -8,6 +8,8 @@ PYTHON ?=
 GPU ?= $(if $(wildcard .venv/.installed-gpu),1,0)
 # More arguments for pytest, benchmarks, experiments, shake: make test ARGS="-k lenet"
 ARGS ?=
+# Processes that run the tests: more than two cores can feed, since many tests wait for a browser or another process.
+JOBS ?= 4
 # Where `make serve` listens.
 PORT ?= 8000
 # The data kept in the repository, the last resort where nothing can be downloaded. Empty: not allowed.
@@ -39,7 +41,7 @@ book: install
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
 test: install
-	$(PY) -m pytest -n 2 --dist loadfile --ignore tests/test_wheel.py $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore tests/test_wheel.py $(ARGS)
 
 serve: book
 	@echo "The book is at http://localhost:$(PORT)/ (stop with Ctrl-C)"

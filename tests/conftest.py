@@ -124,11 +124,25 @@ def pytest_configure(config):
         config.addinivalue_line("markers", f"{marker}: a mark of Keras's own test suite")
 
 
+# Files that take half a minute or more. They come first, so that no process is left alone with one
+# at the end; those of the browser are apart, for they wait more than they compute.
+LONGEST = [
+    f"test_{name}"
+    for name in (
+        *("notebooks", "site", "distribution", "site_explorers", "experiments", "backends"),
+        *("slides", "build", "paper", "checkpoints", "exports", "cluster", "command_line"),
+        *("benchmarks", "new_shapes", "trainee"),
+    )
+]
+
+
 def pytest_collection_modifyitems(config, items):
     # Keras's suite tests layers of one, two and three dimensions; ours have two.
     others = [item for item in items if "test_keras_suite" in item.nodeid and _is_not_2d(item.name)]
     config.hook.pytest_deselected(items=others)
     items[:] = [item for item in items if item not in others]
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def _is_not_2d(name):
