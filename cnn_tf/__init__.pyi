@@ -1,5 +1,5 @@
 from .data import FashionMNIST
-from .explorers import explore, save_network
+from .explorers import explore, load_network, save_network
 from .functional import (
     comp_conv2d,
     conv2d,
@@ -34,6 +34,7 @@ __all__ = [
     "explore",
     "fit",
     "layer_summary",
+    "load_network",
     "output_size",
     "pool2d",
     "save_network",

@@ -29,7 +29,7 @@ INTERRUPTED = 130  # the exit code of a program that Ctrl-C stopped: 128 and the
 RECIPES = ("lenet", "small-resnet")
 EXPLORERS = (
     *("sliding-window", "padding", "channels", "kernels", "pooling", "learning"),
-    *("receptive-field", "lenet"),
+    *("receptive-field", "lenet", "training"),
 )
 PAGE = """<!doctype html>
 <html lang="en">
@@ -548,7 +548,7 @@ def explore(
 ) -> dict[str, Any]:
     """Make a page with one of the book's interactive figures.
 
-    `lenet` runs the network of --model.
+    `lenet` runs the network of --model, `training` learns from the data.
     """
     chosen: dict[str, Any] = {}
     for setting in settings:
@@ -559,10 +559,12 @@ def explore(
             chosen[key] = json.loads(value)
         except ValueError:
             chosen[key] = value
-    if name == "lenet":
+    if name in ("lenet", "training"):
         from cnn_tf.data import FashionMNIST
 
-        chosen |= {"model": _load(path), "data": FashionMNIST(folder)}
+        chosen["data"] = FashionMNIST(folder)
+    if name == "lenet":
+        chosen["model"] = _load(path)
     _start_backend()
     from cnn_tf.explorers import explore as make
 

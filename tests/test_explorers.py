@@ -1,8 +1,10 @@
 """The explorers in Python: what they accept, and what a browser gets from them."""
 
 import base64
+import gzip
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,8 +12,12 @@ import numpy as np
 import pytest
 
 import cnn_tf
-from cnn_tf import LeNet, explore, save_network
+from cnn_tf import LeNet, explore, load_network, save_network
 from cnn_tf.explorers._figures import EXPLORERS
+from cnn_tf.explorers._settings import CHOICES
+from cnn_tf.explorers._training import choices_of, recipe_of
+from cnn_tf.recipes import Recipe, centred_sigmoid, read_record
+from experiments.declarations import EXPERIMENTS
 
 FOLDER = Path(cnn_tf.__file__).parent / "explorers" / "javascript"
 NAMES = sorted(set(EXPLORERS) - {"lenet"})
@@ -74,7 +80,7 @@ def test_no_module_is_left_over():
     imported = {
         name
         for path in FOLDER.glob("*.js")
-        for name in re.findall(r'from "\./(.+?)"', path.read_text("utf-8"))
+        for name in re.findall(r'(?:from |new URL\()"\./(.+?)"', path.read_text("utf-8"))
     }
     assert {path.name for path in FOLDER.iterdir()} == names | imported
 
@@ -178,6 +184,13 @@ def test_what_the_browser_cannot_compute_is_refused(layer, message, tmp_path):
         ("receptive-field", {"layers": [(3, 1)]}, "kernel size, stride, dilation"),
         ("receptive-field", {"layers": [(3, 2, 2)]}, "Set one to 1"),
         ("receptive-field", {"layers": [(12, 1, 1)]}, "up to kernel size=11"),
+        ("training", {"activation": "gelu"}, "one of 'sigmoid', .*'relu'.*activation='gelu'"),
+        ("training", {"schedule": "step"}, "'constant', 'cosine'.*schedule='step'"),
+        ("training", {"rate": 2}, "rate must be from 0.001 to 1. Received: 2"),
+        ("training", {"rate": float("nan")}, "rate must be from 0.001 to 1. Received: nan"),
+        ("training", {"batch": 257}, "up to batch=256"),
+        ("training", {"batch": 0}, "batch"),
+        ("training", {"seed": -1}, "seed"),
     ],
 )
 def test_bad_settings_are_refused(name, settings, message):
@@ -238,3 +251,206 @@ def test_networks_that_do_not_fit_are_refused(model, message, tmp_path):
 )
 def test_padding_is_kept_in_its_short_form(settings, kept):
     assert explore("padding", **settings).settings["padding"] == kept
+
+
+# --- Networks from files --------------------------------------------------------------------------
+
+
+def test_a_loaded_network_computes_what_was_saved(modern, tmp_path, rng):
+    save_network(modern, tmp_path / "mine.json")
+    loaded = load_network(tmp_path / "mine.json")
+    x = rng.random((5, 28, 28, 1)).astype("float32")
+    assert np.allclose(loaded(x), modern(x, training=False), atol=1e-5)
+    kept = (keras.layers.BatchNormalization, keras.layers.Dropout)
+    names = [layer.name for layer in modern.layers if not isinstance(layer, kept)]
+    assert [layer.name for layer in loaded.layers] == names
+    save_network(loaded, tmp_path / "again.json")
+    first, again = ((tmp_path / name).read_text("utf-8") for name in ("mine.json", "again.json"))
+    assert json.loads(first) == json.loads(again)
+
+
+@pytest.mark.parametrize("normalisation", [False, True])
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("activation", ["sigmoid", centred_sigmoid, "tanh", "relu"])
+def test_each_lenet_can_be_loaded(activation, pooling, normalisation, tmp_path, rng):
+    model = LeNet(activation=activation, pooling=pooling, batch_normalization=normalisation)
+    layers = [keras.layers.Rescaling(3.0, offset=-0.5), *model.layers]
+    model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    save_network(model, tmp_path / "mine.json")
+    loaded = load_network(tmp_path / "mine.json")
+    x = rng.random((5, 28, 28, 1)).astype("float32")
+    assert np.allclose(loaded(x), model(x, training=False), atol=1e-5)
+    assert np.array_equal(loaded.get_layer("conv1").kernel, model.get_layer("conv1").kernel) == (
+        not normalisation
+    )
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [keras.layers.Flatten(), keras.layers.Rescaling(2.0)],
+        [keras.layers.Rescaling([1.0, 2.0]), keras.layers.Flatten()],
+    ],
+)
+def test_a_rescaling_that_the_browser_does_not_know_is_refused(layers, tmp_path):
+    model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    with pytest.raises(ValueError, match="Rescaling as the first layer, by one scale and one"):
+        save_network(model, tmp_path / "mine.json")
+
+
+def set_in(file, *path, value):
+    """A copy of a file with one of its entries changed."""
+    file = json.loads(json.dumps(file))
+    part = file
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    return file
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ((), None, r'a network, \{"layers": \[...\]\}. Received: null'),
+        (("layers",), [], "a network"),
+        (("layers", 0), 5, "Layer 1: expected kind to be one of rescaling, conv.*Received: 5"),
+        (("layers", 0, "kind"), ["conv"], "kind to be one of"),
+        (("layers", 0, "kind"), "lstm", r"Layer 1 \(“conv1”\): expected kind.*Received: lstm"),
+        (("layers", 0, "kernel"), None, r"a kernel of shape \(h, w, 1, filters\)"),
+        (("layers", 0, "kernel", "dtype"), "float16", 'dtype "float32". Received: float16'),
+        (("layers", 0, "kernel", "shape"), [5, 5, 2, 6], r"\(h, w, 1, filters\).*5, 5, 2, 6"),
+        (("layers", 0, "kernel", "shape"), [5, 5, 1, -6], r"\(h, w, 1, filters\)"),
+        (("layers", 0, "kernel", "shape"), [5, 5, 1, 7], "of 700 bytes.*Received: 600 bytes"),
+        (("layers", 0, "kernel", "base64"), "?", "of 600 bytes in base64"),
+        (("layers", 0, "bias", "base64"), "AADAfwAAwH8AAMB/AADAfwAAwH8AAMB/", "finite numbers"),
+        (("layers", 0, "strides"), [0, 1], "strides to be two positive integers"),
+        (("layers", 0, "padding"), 65, 'padding "valid", "same".*up to 64. Received: 65'),
+        (("layers", 0, "padding"), "reflect", 'padding "valid"'),
+        (("layers", 0, "name"), "a/b", "a name that no other layer has, without “/”"),
+        (("layers", 2, "name"), "conv1", "a name that no other layer has"),
+        (("layers", 2, "mode"), "median", 'mode "max" or "avg". Received: median'),
+        (("layers", 2, "pool_size"), [64, 64], "a layer that fits what is before it"),
+        (("layers", 2, "padding"), [2, 2], "padding smaller than the window"),
+        (("layers", 6, "kind"), "sigmoid", "flatten before the first dense layer"),
+        (("layers", 2), {"kind": "flatten", "name": "f"}, "behind flatten. Received: conv"),
+        (("layers", 2), {"kind": "rescaling", "name": "r"}, "rescaling as the first layer only"),
+        (("layers", 0), {"kind": "rescaling", "name": "r", "scale": 10**400}, "a finite scale"),
+    ],
+)
+def test_damaged_files_are_refused(path, value, message, tmp_path):
+    save_network(LeNet(), tmp_path / "mine.json")
+    file = json.loads((tmp_path / "mine.json").read_text("utf-8"))
+    file = set_in(file, *path, value=value) if path else value
+    (tmp_path / "mine.json").write_text(json.dumps(file), encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as error:
+        load_network(tmp_path / "mine.json")
+    assert "Write the file with cnn_tf.save_network(model, path)." in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"PK\x03\x04", b"[" * 100_000])
+def test_what_is_no_json_is_refused(content, tmp_path):
+    (tmp_path / "mine.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a JSON file.*mine\.json.*Write the file"):
+        load_network(tmp_path / "mine.json")
+
+
+# --- Training -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data():
+    return cnn_tf.FashionMNIST()
+
+
+@pytest.fixture(scope="module")
+def training(data):
+    return explore("training", data=data, record=read_record("ladder"), activation="relu", seed=3)
+
+
+def test_training_brings_its_pictures_in_an_archive(training, data):
+    head, _, content = gzip.decompress(training.archive).partition(b"\n")
+    counts = json.loads(head)
+    assert counts == training.data["pictures"]
+    assert counts["train"] == min(6400, len(data.train.labels))
+    assert counts["validation"] == min(2000, len(data.validation.labels))
+    for name, count in counts.items():
+        images, labels = getattr(data, name)
+        pixels, content = content[: count * 784], content[count * 784 :]
+        kept, content = content[:count], content[count:]
+        sent = np.frombuffer(pixels, "uint8").reshape(count, 28, 28, 1)
+        assert np.abs(sent / 255 - images[:count]).max() < 1e-6
+        assert list(kept) == labels[:count].tolist()
+    assert content == b""
+    assert training.data["bytes"] == len(training.archive) < 4e6
+    assert explore("training", data=data).archive == training.archive
+
+
+def test_a_notebook_gets_the_archive_and_the_modules_of_the_worker(training):
+    html = training._repr_html_()
+    packed = re.search(r'<script type="application/gzip;base64">([^<]*)</script>', html)[1]
+    assert base64.b64decode(packed) == training.archive
+    assert html.count("</script>") == html.count("<script")
+    sources = json.loads(re.search(r"const sources = (\{.*\});", html)[1])
+    kept = json.loads(re.search(r"const kept = (\[.*\]);", html)[1])
+    assert kept[-1] == "training-worker.js"
+    for number, name in enumerate(kept):
+        assert set(re.findall(r'from "\./(.+?)"', sources[name])) <= set(kept[:number])
+    # Of an explorer without a worker nothing needs to be kept.
+    assert "const kept = [];" in explore("padding")._repr_html_()
+
+
+def test_presets_are_the_recipes_of_the_ladder():
+    ladder = EXPERIMENTS["ladder"].recipes
+    presets = dict(CHOICES["presets"])
+    assert recipe_of(**CHOICES["classic"] | presets.pop("classic, batch 32")) == replace(
+        ladder["classic"], batch_size=32
+    )
+    assert list(presets) == list(ladder)
+    for name, changes in presets.items():
+        choices = CHOICES["classic"] | changes
+        assert recipe_of(**choices) == ladder[name], name
+        assert choices_of(ladder[name]) == choices, name
+
+
+def test_each_choice_makes_the_recipe_that_it_names():
+    choices = {"activation": "tanh", "weights": "he", "pooling": "max", "normalisation": "batch"}
+    choices |= {"optimiser": "momentum", "schedule": "cosine", "input": "standardised"}
+    recipe = recipe_of(**choices, rate=0.02, batch=16)
+    arguments = {"activation": "tanh", "kernel_initializer": "he_uniform", "pooling": "max"}
+    assert recipe == Recipe(
+        arguments=arguments | {"batch_normalization": True},
+        settings={"learning_rate": 0.02, "momentum": 0.9},
+        cosine=True,
+        standardize=True,
+        batch_size=16,
+    )
+    assert choices_of(recipe) == choices | {"rate": 0.02, "batch": 16}
+    kernel_initializer = recipe.build().get_layer("conv1").kernel_initializer
+    assert isinstance(kernel_initializer, keras.initializers.HeUniform)
+    for other in (Recipe("MLP"), Recipe(warm_up=1), Recipe(epochs=2), Recipe(permute=True)):
+        assert choices_of(other) is None
+
+
+def test_the_recorded_curves_are_the_means_of_the_record(training):
+    ladder = read_record("ladder")
+    recorded = {json.dumps(it["choices"], sort_keys=True): it for it in training.data["recorded"]}
+    assert len(recorded) == len(ladder.recipes)
+    for name, recipe in ladder.recipes.items():
+        found = recorded[json.dumps(choices_of(recipe), sort_keys=True)]
+        assert found["epoch"] == 391
+        for metric, curve in (("loss", "loss"), ("val_accuracy", "accuracy")):
+            mean = ladder.curves(name, metric).mean(axis=0)
+            assert np.allclose(found[curve], mean, atol=6e-5)
+
+
+def test_the_figure_shows_recorded_trainings_or_else_pictures(training, data):
+    classic = read_record("ladder").values("classic").mean()
+    assert f"classic: {100 * classic:.0f} %" in training.figure.alt
+    assert "Ten pictures, one of each class" in explore("training", data=data).figure.alt
+    assert training.settings["activation"] == "relu"
+    assert (training.settings["weights"], training.settings["seed"]) == ("glorot", 3)
+
+
+def test_a_record_that_is_none_is_refused(data):
+    with pytest.raises(TypeError, match=r'such as cnn_tf.recipes.read_record\("ladder"\)'):
+        explore("training", data=data, record="ladder")

@@ -2,10 +2,14 @@
 
 import functools
 import gzip
+import hashlib
 import json
 import math
 import re
+import time
+from base64 import b64encode
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -21,14 +25,16 @@ from cnn_tf import (
     corr2d,
     corr2d_multi_in,
     explore,
+    load_network,
     output_size,
     save_network,
 )
 from cnn_tf.explorers._figures import NAMED_KERNELS
 from cnn_tf.explorers._network import pack
+from cnn_tf.explorers._settings import CHOICES
 from cnn_tf.functional import correlate
 from cnn_tf.receptive_field import receptive_field
-from tests.browser import listen, numbers, wake
+from tests.browser import barriers, listen, numbers, wake
 from tests.test_explorers import forward, unpack
 from tests.vectors import vectors
 
@@ -43,6 +49,7 @@ PAGES = {
     "channels": "channels",
     "pooling": "pooling",
     "lenet": "lenet",
+    "training": "lenet",
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -242,7 +249,7 @@ def test_a_page_is_light(page_name, page, address):
 
 
 def test_a_notebook_shows_them_without_any_file(page):
-    names = [name for name in PAGES if name != "lenet"]
+    names = [name for name in PAGES if name not in ("lenet", "training")]  # their data are large
     shown = [explore(name)._repr_html_() for name in (*names, "padding")]
     page.set_content("".join(f"<div>{html}</div>" for html in shown))
     for name in names:
@@ -267,6 +274,7 @@ CHANGES = {
     "learning": "{learning_rate: 0.001 + i / 1000}",
     "receptive-field": "{layers: [[3, 1, 1], [1 + i % 9, 2, 1], [3, 1, 2], [5, 1, 1]]}",
     "lenet": "{picture: `noise-${i}`}",
+    "training": "{rate: 0.001 + i / 100}",
 }
 
 
@@ -302,6 +310,12 @@ REFUSED = {
     "channels": [("Kernel size", "4", "1 to 3"), ("Rows of X", "7", "1 to 6")],
     "pooling": [("Window", "12", "1 to 4"), ("Stride", "0", "1 to 4")],
     "receptive-field": [("kernel size of layer 2", "12", "1 to 11")],
+    "training": [
+        ("learning rate", "2", "0.001 to 1"),
+        ("learning rate", "fast", "a number, 0.001 to 1"),
+        ("seed", "0.5", "a whole number, 0 to 9999"),
+        ("pictures in a batch", "257", "1 to 256"),
+    ],
 }
 
 
@@ -1780,3 +1794,392 @@ def test_numbers_that_overflow_have_no_answer(show, page, site, tmp_path):
     assert percents(explorer) == ["–"] * 10
     assert explorer.get_by_text("too large for this picture").is_visible()
     assert "NaN" not in explorer.locator(".explorer").inner_text()
+
+
+# --- Training -------------------------------------------------------------------------------------
+
+LISTEN_TO_WORKERS = """
+  window.told = [];
+  const Real = Worker;
+  window.Worker = class extends Real {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("message", ({ data }) =>
+        data.losses && told.push([data.id, data.step, [...data.losses]]));
+    }
+  };
+"""
+
+
+@functools.cache
+def few(train=320, validation=64):
+    """A data set that is measured in a moment."""
+    whole = FashionMNIST()
+    return SimpleNamespace(
+        class_names=whole.class_names,
+        train=whole.train._replace(
+            images=whole.train.images[:train], labels=whole.train.labels[:train]
+        ),
+        validation=whole.validation._replace(
+            images=whole.validation.images[:validation], labels=whole.validation.labels[:validation]
+        ),
+    )
+
+
+@functools.cache
+def few_packed():
+    return explore("training", data=few()).archive
+
+
+@pytest.fixture
+def show_few(show, page):
+    """Open the explorer with few pictures in place of those of the site."""
+
+    def show_few(query="", corrupt=0, **options):
+        content = few_packed()
+        spoilt = [content[:-9] + b"\0" + content[-8:]] * corrupt
+
+        def answer(route):
+            body = spoilt.pop() if spoilt else content
+            route.fulfill(body=body, content_type="application/octet-stream")
+
+        page.add_init_script(LISTEN_TO_WORKERS)
+        page.route(re.compile(r"explorer-lenet-training\.bin"), answer)
+        explorer = show("training", query, **options)
+        digest = b64encode(hashlib.sha256(content).digest()).decode()
+        explorer.evaluate("(host, it) => host.setAttribute('integrity', it)", f"sha256-{digest}")
+        return explorer
+
+    return show_few
+
+
+def press(explorer, name):
+    explorer.get_by_role("button", name=name, exact=True).click()
+
+
+def steps(explorer, row=0):
+    return int(explorer.locator(".runs tbody tr").nth(row).locator("td").first.inner_text())
+
+
+def wait_for_step(explorer, least, row=0, timeout=60):
+    end = time.monotonic() + timeout
+    explorer.locator(".runs tbody tr").nth(row).wait_for()
+    while steps(explorer, row) < least:
+        assert time.monotonic() < end, steps(explorer, row)
+        explorer.page.wait_for_timeout(30)
+
+
+def alert_of(explorer):
+    return explorer.locator(".explorer > [role=alert]")
+
+
+def take_step(explorer):
+    before = steps(explorer) if explorer.locator(".runs tbody tr").count() else 0
+    press(explorer, "Step")
+    wait_for_step(explorer, before + 1)
+
+
+def test_pictures_come_from_the_site_when_they_are_asked_for(show, page, address):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    explorer = show("training", whole=True)
+    assert re.search(r"fetches \d.\d MB of pictures", explorer.get_by_role("status").inner_text())
+    page.wait_for_timeout(300)
+    assert not [url for url in asked if ".bin" in url]
+    take_step(explorer)
+    take_step(explorer)
+    assert explorer.get_by_role("status").inner_text().startswith("Step 2: loss ")
+    assert len([url for url in asked if ".bin" in url]) == 1
+    assert all(url.startswith((address, "data:", f"blob:{address[:10]}")) for url in asked), asked
+    assert explorer.get_by_role("group", name=re.compile("A picture of")).get_by_role(
+        "radio"
+    ).count() in range(5, 11)
+
+
+def test_pauses_change_nothing(show_few, page):
+    explorer = show_few("training.batch=8&training.activation=relu")
+    curves = []
+    for pauses in (True, False):
+        if not pauses:
+            press(explorer, "Start again")
+        press(explorer, "Train")
+        for least in (3, 6) if pauses else ():
+            wait_for_step(explorer, least)
+            press(explorer, "Pause")
+            press(explorer, "Train")
+        wait_for_step(explorer, 50)
+        press(explorer, "Pause")
+        take_step(explorer)
+        told = page.evaluate("told")
+        newest = max(run for run, _, _ in told)
+        curves.append([loss for run, _, losses in told if run == newest for loss in losses])
+        assert len(curves[-1]) == steps(explorer)
+    one, other = curves
+    assert one[:50] == other[:50]
+    assert len(set(one)) > 40
+
+
+def test_presets_and_the_address(show_few, page):
+    explorer = show_few()
+    recipe = explorer.get_by_role("combobox", name="recipe", exact=True)
+    assert recipe.input_value() == "classic, batch 32"
+    for name in ("weights × 4", "ReLU, He, max, norm, Adam, cosine", "classic"):
+        recipe.select_option(name)
+        state = explorer.evaluate("host => host.state")
+        assert state == CHOICES["classic"] | CHOICES["presets"][name] | {"seed": 0}
+    explorer.get_by_role("combobox", name="activation").select_option("tanh")
+    assert recipe.input_value() == "tanh"
+    explorer.get_by_label("seed", exact=True).fill("7")
+    assert recipe.input_value() == "tanh"
+    explorer.get_by_label("learning rate", exact=True).fill("0.25")
+    assert recipe.input_value() == "own"
+    query = query_of(explorer)
+    for part in ("activation=tanh", "rate=0.25", "batch=128", "seed=7"):
+        assert f"training.{part}" in query
+    explorer = show_few(query)
+    assert explorer.evaluate("host => [host.state.activation, host.state.rate]") == ["tanh", 0.25]
+    press(explorer, "learning rate: more")
+    assert explorer.evaluate("host => host.state.rate") == 0.3
+    explorer = show_few("training.activation=gelu&training.rate=x&training.batch=1000")
+    assert explorer.evaluate("host => [host.state.activation, host.state.rate]") == ["sigmoid", 0.1]
+    assert explorer.evaluate("host => host.state.batch") == 256
+
+
+def test_six_runs_stand_side_by_side_and_a_seventh_is_refused(show_few):
+    explorer = show_few("training.batch=4")
+    seed = explorer.get_by_label("seed", exact=True)
+    for number in range(6):
+        seed.fill(str(number))
+        press(explorer, "Step")
+        wait_for_step(explorer, 1, row=number)
+    looks = explorer.locator(".runs .sample line").evaluate_all(
+        "all => all.map(it => it.getAttribute('stroke-dasharray'))"
+    )
+    assert len(set(looks)) == 6
+    assert explorer.get_by_role("radio", name=re.compile("seed 5")).is_checked()
+    seed.fill("6")
+    press(explorer, "Train")
+    alert_of(explorer).get_by_text("Remove one from the table").wait_for()
+    assert explorer.locator(".runs tbody tr").count() == 6
+    press(explorer, "Remove run 3")
+    assert explorer.get_by_role("button", name="Train", exact=True).evaluate(
+        "it => it.matches(':focus')"
+    )
+    press(explorer, "Step")
+    explorer.get_by_role("radio", name="3: classic, batch 4, seed 6").wait_for()
+    assert alert_of(explorer).inner_text() == ""
+    # To choose a run sets what it was made with.
+    explorer.get_by_role("radio", name="1: classic, batch 4", exact=True).check()
+    assert seed.input_value() == "0"
+    take_step(explorer)
+    assert [steps(explorer, row) for row in range(6)] == [2, 1, 1, 1, 1, 1]
+    press(explorer, "Reset")
+    assert explorer.locator(".runs tbody tr").count() == 0
+
+
+def test_a_trained_network_is_as_good_in_python(show, page, tmp_path):
+    stack = "activation=relu weights=he normalisation=batch optimiser=adam rate=0.002 batch=16"
+    explorer = show("training", "&".join(f"training.{it}" for it in stack.split()))
+    start = time.monotonic()
+    press(explorer, "Train")
+    wait_for_step(explorer, 20)
+    press(explorer, "Pause")
+    page.wait_for_timeout(300)
+    while steps(explorer) < 50:
+        take_step(explorer)
+    print(f"50 steps of 16 pictures, the last of them one by one: {time.monotonic() - start:.1f} s")
+    page.wait_for_timeout(300)
+    told = explorer.locator(".runs tbody td").nth(2).inner_text()
+    with page.expect_download() as download:
+        press(explorer, "Download the network")
+    download.value.save_as(tmp_path / "mine.json")
+    images, labels = (part[:2000] for part in FashionMNIST().validation)
+    model = load_network(tmp_path / "mine.json")
+    answers = model.predict(images, verbose=0).argmax(axis=1)
+    assert abs(np.sum(answers == labels) - float(told[:-2]) / 100 * len(labels)) <= 3
+    assert model.get_layer("conv1").kernel.shape == (5, 5, 1, 6)
+
+
+def test_a_network_is_opened_and_what_is_none_is_refused(show_few, page, tmp_path):
+    data = few()
+    model = LeNet(activation="tanh", pooling="max")
+    saved(model, tmp_path)
+    explorer = show_few()
+    choose = explorer.get_by_label("Open a network")
+    choose.set_input_files(tmp_path / "mine.json")
+    explorer.get_by_role("radio", name=re.compile("“mine.json”")).wait_for()
+    for name, word in (("activation", "tanh"), ("pooling", "max")):
+        assert explorer.get_by_role("combobox", name=name).input_value() == word
+    first = int(np.flatnonzero(data.validation.labels == 0)[0])
+    expected = np.asarray(keras.ops.softmax(model(data.validation.images[first : first + 1])))[0]
+    explorer.locator(".percent").first.get_by_text(f"{100 * expected[0]:.1f} %").wait_for()
+    shown = [float(text[:-2]) / 100 for text in percents(explorer)]
+    assert np.allclose(shown, expected, atol=6e-4)
+    take_step(explorer)
+    # What is no LeNet.
+    flat = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    save_network(keras.Sequential(flat), tmp_path / "flat.json")
+    (tmp_path / "wrong.json").write_text("{")
+    (tmp_path / "empty.json").write_text("{}")
+    for name, message in {
+        "wrong": "is no JSON file",
+        "empty": "Expected a network",
+        "flat": "Expected the layers of LeNet",
+    }.items():
+        choose.set_input_files(tmp_path / f"{name}.json")
+        alert_of(explorer).get_by_text(message).wait_for()
+    assert explorer.locator(".runs tbody tr").count() == 1
+
+
+def test_a_damaged_archive_is_refused_and_fetched_again(show_few, page):
+    explorer = show_few("training.batch=4", corrupt=1)
+    press(explorer, "Train")
+    alert_of(explorer).get_by_text("The pictures did not arrive").wait_for()
+    assert page.problems
+    page.problems.clear()
+    assert explorer.locator(".runs tbody tr").count() == 0
+    press(explorer, "Train")
+    wait_for_step(explorer, 1)
+    assert alert_of(explorer).inner_text() == ""
+    press(explorer, "Pause")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ("class { constructor() { throw Error('No workers here') } }", "(No workers here)"),
+        ("class extends Worker { constructor(_, it) { super('404.js', it) } }", ""),
+    ],
+)
+def test_a_browser_without_workers_is_told(spoil, message, show_few, page):
+    explorer = show_few()
+    page.evaluate(f"() => {{ window.Worker = {spoil}; }}")
+    press(explorer, "Train")
+    told = alert_of(explorer).get_by_text("The training cannot run in this browser")
+    assert message in told.inner_text()
+    page.problems.clear()  # the browser tells of the file that is missing
+    assert explorer.get_by_role("button", name="Train", exact=True).is_visible()
+
+
+def test_a_rate_that_is_too_large_ends_the_run(show_few):
+    explorer = show_few(
+        "training.activation=relu&training.weights=times_four&training.rate=1"
+        "&training.optimiser=momentum&training.input=standardised"
+    )
+    press(explorer, "Train")
+    alert_of(explorer).get_by_text("smaller learning rate").wait_for()
+    assert explorer.get_by_role("button", name="Train", exact=True).is_visible()
+    assert "NaN" not in explorer.locator(".explorer").inner_text()
+
+
+def test_training_by_keyboard_is_told_and_has_no_barriers(show_few, page):
+    explorer = show_few("training.batch=8&training.activation=relu")
+    explorer.get_by_role("button", name="Train", exact=True).focus()
+    page.keyboard.press("Enter")
+    wait_for_step(explorer, 42)
+    page.keyboard.press("Enter")
+    assert explorer.get_by_role("button", name="Train", exact=True).evaluate(
+        "it => it.matches(':focus')"
+    )
+    told = explorer.get_by_role("status").inner_text()
+    assert re.match(r"Step \d+: loss \d\.\d{3}, [\d.]+ % right\.", told)
+    labels = explorer.get_by_role("img").evaluate_all("all => all.map(it => it.ariaLabel)")
+    assert any(re.match(r"loss: .*run 1 from [\d.]+ to [\d.]+ at step", it) for it in labels)
+    assert any("conv1 from" in it and "logits from" in it for it in labels)
+    assert barriers(page, "cnn-training") == []
+
+
+def test_it_is_heard_every_five_seconds_at_most(show_few, page):
+    explorer = show_few("training.batch=8&training.activation=tanh")
+    explorer.get_by_role("status").evaluate(
+        """it => { window.heard = []; new MutationObserver(() => heard.push(performance.now()))
+          .observe(it, {childList: true, characterData: true, subtree: true}); }"""
+    )
+    press(explorer, "Train")
+    wait_for_step(explorer, 40)  # the plateau, or its absence, is told at once
+    page.wait_for_timeout(200)
+    before = len(page.evaluate("heard"))
+    page.wait_for_timeout(2000)
+    assert len(page.evaluate("heard")) <= before + 1
+    press(explorer, "Pause")
+
+
+def test_it_trains_on_while_the_page_is_hidden(show_few, page):
+    explorer = show_few("training.batch=4")
+    take_step(explorer)
+    # Of a hidden page, browsers draw no frame.
+    page.evaluate("() => { window.held = []; window.requestAnimationFrame = f => held.push(f); }")
+    press(explorer, "Train")
+    page.wait_for_function("() => told.at(-1)[1] > 30")
+    assert steps(explorer) <= 2
+    page.evaluate("() => held.splice(0).forEach(draw => draw())")
+    assert steps(explorer) > 30
+    press(explorer, "Pause")
+
+
+def test_training_fits_a_phone(phone):
+    explorer = phone.goto_explorer("training")
+    explorer.evaluate("host => host.change({batch: 1})")
+    press(explorer, "Step")
+    wait_for_step(explorer, 1)
+    explorer.get_by_role("img", name=re.compile("length of the gradient")).wait_for()
+    phone.wait_for_timeout(300)
+    assert phone.evaluate("document.documentElement.scrollWidth") == 360
+    assert (
+        explorer.evaluate("host => host.shadowRoot.querySelector('.explorer').scrollWidth") <= 360
+    )
+
+
+def test_training_is_quick_and_the_page_stays_free(show, page):
+    explorer = show("training")
+    page.evaluate(
+        """() => { window.long = [];
+          new PerformanceObserver((list) => long.push(...list.getEntries().map(it => it.duration)))
+            .observe({type: "longtask"}); }"""
+    )
+    press(explorer, "Step")  # fetches the pictures
+    wait_for_step(explorer, 1)
+    page.evaluate("long.length = 0")
+    start = time.monotonic()
+    press(explorer, "Train")
+    wait_for_step(explorer, 200)
+    seconds = time.monotonic() - start
+    press(explorer, "Pause")
+    long = page.evaluate("long")
+    print(f"200 steps of 32 pictures: {seconds:.1f} s; tasks above 50 ms: {long}")
+    assert seconds < 60
+    assert max(long, default=0) < 1000
+
+
+def test_curves_stay_short(page, address):
+    page.goto(f"{address}index.html")
+    kept = page.evaluate(
+        """async (file) => {
+          const { Curve, MeanCurve } = await import(file);
+          const [curve, mean] = [new Curve(), new MeanCurve()];
+          for (let n = 0; n < 100_000; n++) {
+            curve.push(n, [n, -n]);
+            mean.push(n);
+          }
+          return [curve.steps, ...curve.lines, mean.steps, mean.values];
+        }""",
+        f"{address}_static/javascript/curves.js",
+    )
+    steps_, up, down, middles, means = map(np.array, kept)
+    assert all(100 < len(each) <= 400 for each in kept)
+    assert (steps_ == up).all()
+    assert (steps_ == -down).all()
+    assert (up[0], up[-1]) == (0, 99_999)
+    assert np.ptp(np.diff(up[:-1])) == 0  # the last is the newest
+    assert (middles == means).all()
+    assert np.ptp(np.diff(means)) == 0
+    assert 100_000 - means[-1] < 2 * np.diff(means)[0]
+
+
+def test_a_notebook_trains_without_any_file(page):
+    page.set_content(explore("training", data=few(), activation="relu", batch=4)._repr_html_())
+    explorer = page.locator("cnn-training")
+    explorer.locator(".explorer").wait_for()
+    take_step(explorer)
+    take_step(explorer)
+    assert page.url == "about:blank"

@@ -50,7 +50,7 @@ def interpreter(version):
 
 
 def test_holds_the_package_and_nothing_else(wheel):
-    assert wheel.stat().st_size < 250_000
+    assert wheel.stat().st_size < 300_000
     names = zipfile.ZipFile(wheel).namelist()
     package = ROOT / "cnn_tf"
     modules = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}

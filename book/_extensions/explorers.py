@@ -2,7 +2,8 @@
 
 What a cell puts out is complete, as a notebook needs it: the element, its data, and its modules. On
 the site the modules are files that all pages share, and so are the data of an explorer, which are
-fetched when it comes into sight. Its state stands in the address of the page.
+fetched when it comes into sight, and its archive, which is fetched when the reader asks for it. Its
+state stands in the address of the page.
 
 So words of the text can set a state, by a link to that address:
 
@@ -12,6 +13,7 @@ The explorer must be on the same page; of several settings, each follows a space
 words are plain.
 """
 
+import base64
 import hashlib
 import re
 import shutil
@@ -30,6 +32,7 @@ _FOLDER = "javascript"  # within _static
 _EXPLORER = re.compile(
     r'<cnn-(?P<name>[\w-]+) (?P<settings>settings="[^"]*")>(?P<figure>.*?)'
     r'(?:<script type="application/json">(?P<data>.*?)</script>)?'
+    r'(?:<script type="application/gzip;base64">(?P<archive>.*?)</script>)?'
     r'</cnn-(?P=name)><script type="module">.*?</script>',
     re.DOTALL,
 )
@@ -76,6 +79,14 @@ def _serve(
             Path(app.outdir, file).write_text(data, encoding="utf-8")
             digest = hashlib.sha256(data.encode()).hexdigest()[:8]  # so that no cache holds it
             attributes += f' src="{context["pathto"](file, 1)}?v={digest}"'
+        if packed := explorer["archive"]:
+            # Not named .gz: some servers would tell the browser to unpack it on its way.
+            file = f"_static/explorer-{page}-{name}.bin"
+            content = base64.b64decode(packed)
+            Path(app.outdir, file).write_bytes(content)
+            check = hashlib.sha256(content)
+            attributes += f' archive="{context["pathto"](file, 1)}?v={check.hexdigest()[:8]}"'
+            attributes += f' integrity="sha256-{base64.b64encode(check.digest()).decode()}"'
         return f"<cnn-{name} {attributes}>{explorer['figure']}{notes}</cnn-{name}>"
 
     context["body"] = _EXPLORER.sub(linked, context.get("body", ""))

@@ -5,6 +5,7 @@ gives it its settings, and a static figure of the same thing for where no script
 the modules travel within the output, since it can load nothing else; a site serves the same files.
 """
 
+import base64
 import inspect
 import json
 import os
@@ -17,20 +18,34 @@ import keras
 
 from cnn_tf.explorers._figures import EXPLORERS
 from cnn_tf.explorers._network import Settings, network
+from cnn_tf.explorers._reading import ADVICE, model_of
 from cnn_tf.explorers._settings import MODULES
 from cnn_tf.plots import Figure
 
-# In a notebook: each module becomes an address of its own, after those that it imports.
+# In a notebook: each module becomes an address of its own, after those that it names. A worker may
+# be started at any time, and so its modules keep theirs. In a page without an origin, such as one
+# that was opened from a file, a worker loads no blobs; there, its addresses hold the text itself.
 _LOADER = """
 const sources = {sources};
+const kept = {kept};
 const addresses = {{}};
+const letters = (text) =>
+  Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 for (const [name, source] of Object.entries(sources)) {{
-  const linked = source.replace(/from "\\.\\/(.+?)"/g, (_, it) => `from "${{addresses[it]}}"`);
-  addresses[name] = URL.createObjectURL(new Blob([linked], {{ type: "text/javascript" }}));
+  const linked = source
+    .replace(/from "\\.\\/(.+?)"/g, (_, it) => `from "${{addresses[it]}}"`)
+    .replace(/new URL\\("\\.\\/(.+?)", import\\.meta\\.url\\)/g, (_, it) => `"${{addresses[it]}}"`);
+  addresses[name] = origin === "null" && kept.includes(name)
+    ? `data:text/javascript;base64,${{btoa(letters(linked))}}`
+    : URL.createObjectURL(new Blob([linked], {{ type: "text/javascript" }}));
 }}
 await import(addresses["{last}"]);
-Object.values(addresses).forEach((address) => URL.revokeObjectURL(address));
+for (const [name, address] of Object.entries(addresses)) {{
+  if (!kept.includes(name)) URL.revokeObjectURL(address);
+}}
 """
+_IMPORT = re.compile(r'from "\./([\w-]+\.js)"')
+_WORKER = re.compile(r'new URL\("\./([\w-]+\.js)", import\.meta\.url\)')
 
 
 class Explorer:
@@ -41,6 +56,7 @@ class Explorer:
         settings: Its state at the start.
         figure: A static figure of the same thing.
         data: What is too large for a setting: pictures, weights.
+        archive: What is too large to be fetched before the reader asks for it: a gzip file.
 
     Source:
         WHATWG, *HTML*, on custom elements.
@@ -52,17 +68,29 @@ class Explorer:
     """
 
     def __init__(
-        self, name: str, settings: Settings, figure: Figure, data: Settings | None = None
+        self,
+        name: str,
+        settings: Settings,
+        figure: Figure,
+        data: Settings | None = None,
+        archive: bytes | None = None,
     ) -> None:
         self.name, self.settings, self.figure, self.data = name, settings, figure, data or {}
+        self.archive = archive
 
     def _repr_html_(self) -> str:
-        modules = {path.name: path.read_text("utf-8") for path in _in_order(f"{self.name}.js")}
-        loader = _LOADER.format(sources=_script(modules), last=f"{self.name}.js")
+        last = f"{self.name}.js"
+        modules = {path.name: path.read_text("utf-8") for path in _in_order(last)}
+        workers = [name for source in modules.values() for name in _WORKER.findall(source)]
+        kept = [path.name for worker in workers for path in _in_order(worker)]
+        loader = _LOADER.format(sources=_script(modules), kept=json.dumps(kept), last=last)
         settings = escape(json.dumps(self.settings))
         data = ""
         if self.data:
             data = f'<script type="application/json">{_script(self.data)}</script>'
+        if self.archive:
+            content = base64.b64encode(self.archive).decode()
+            data += f'<script type="application/gzip;base64">{content}</script>'
         return (
             f'<cnn-{self.name} settings="{settings}">{self.figure._repr_html_()}{data}'
             f'</cnn-{self.name}><script type="module">{loader}</script>'
@@ -96,6 +124,13 @@ def explore(name: str, **settings: Any) -> Explorer:
             dilation).
             `"lenet"`: a trained Keras `model`, a chain of convolutions, pooling and dense layers;
             `data`, a `FashionMNIST`; `each`, how many test pictures of each class go along.
+            `"training"`: `data`, a `FashionMNIST`; `record`, recorded trainings to be drawn behind
+            the reader's, such as `read_record("ladder")`; `activation`, `"sigmoid"`,
+            `"centred_sigmoid"`, `"tanh"` or `"relu"`; the rule of the first `weights`,
+            `"glorot"`, `"times_four"` or `"he"`; `pooling`, `"avg"` or `"max"`; `normalisation`,
+            `"none"` or `"batch"`; `optimiser`, `"sgd"`, `"momentum"` or `"adam"`; `schedule` of
+            the learning rate, `"constant"` or `"cosine"`; `input`, `"plain"` or
+            `"standardised"`; the learning `rate`, from 0.001 to 1; `batch`, up to 256; `seed`.
 
     Shapes:
         As above. Pictures have at most 256 rows and columns.
@@ -163,13 +198,56 @@ def save_network(model: keras.Model, path: str | os.PathLike[str]) -> None:
     draft.replace(path)
 
 
+def load_network(path: str | os.PathLike[str]) -> keras.Sequential:
+    """Read a network from a file that `save_network` or the explorer `"training"` has written.
+
+    Args:
+        path: The file.
+
+    Shapes:
+        The model takes `(batch, 28, 28, 1)` of numbers in [0, 1] and gives `(batch, classes)`,
+        logits.
+
+    Returns:
+        A `keras.Sequential`, built, not compiled, of layers that have the names of the saved ones.
+        Batch normalisation is part of the weights, as it computes after training; dropout and a
+        softmax at the end are left out.
+
+    Raises:
+        ValueError: The file holds no network, or a damaged one; the message names the layer.
+        FileNotFoundError: There is no such file.
+
+    Source:
+        The weights are little-endian 32-bit floats in base64 (RFC 4648).
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from cnn_tf import LeNet, load_network, save_network
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_network(LeNet(), Path(folder, "mine.json"))
+        ...     model = load_network(Path(folder, "mine.json"))
+        >>> tuple(model.get_layer("conv1").kernel.shape)
+        (5, 5, 1, 6)
+    """
+    text = Path(path).read_bytes()
+    try:
+        file = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"load_network expected a JSON file. Received: {os.fspath(path)!r} ({error}). {ADVICE}"
+        ) from None
+    return model_of(file)
+
+
 def _in_order(name: str) -> list[Path]:
-    """The module of this name, after all that it imports."""
+    """The module of this name, after all that it imports or starts as a worker."""
     found: list[Path] = []
 
     def add(path: Path) -> None:
-        for imported in re.findall(r'from "\./([\w-]+\.js)"', path.read_text("utf-8")):
-            add(MODULES / imported)
+        source = path.read_text("utf-8")
+        for named in _IMPORT.findall(source) + _WORKER.findall(source):
+            add(MODULES / named)
         if path not in found:
             found.append(path)
 

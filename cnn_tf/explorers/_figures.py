@@ -18,7 +18,15 @@ from cnn_tf.arguments import (
 )
 from cnn_tf.data import FashionMNIST
 from cnn_tf.explorers._network import POOLING, Settings, network, pack
-from cnn_tf.explorers._settings import LIMITS, check_array, check_limits, check_pair, check_picture
+from cnn_tf.explorers._settings import (
+    LIMITS,
+    check_array,
+    check_limits,
+    check_number,
+    check_pair,
+    check_picture,
+)
+from cnn_tf.explorers._training import training
 from cnn_tf.functional import corr2d, corr2d_multi_in_out, correlate, output_size
 from cnn_tf.layers import AveragePooling2D, Conv2D, MaxPooling2D
 from cnn_tf.plots import (
@@ -45,7 +53,11 @@ NAMED_KERNELS = {
     "Laplacian": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]]),
 }
 
-_Made = tuple[Settings, Figure] | tuple[Settings, Figure, Settings]
+_Made = (
+    tuple[Settings, Figure]
+    | tuple[Settings, Figure, Settings]
+    | tuple[Settings, Figure, Settings, bytes]
+)
 
 
 def _sliding_window(
@@ -261,12 +273,9 @@ def _learning(
         raise ValueError(
             f"start must have K's shape, {K.shape}. Received: start of shape {start.shape}."
         )
-    least, most = LIMITS["learning"]["learning_rate"]
-    number = isinstance(learning_rate, (int, float, np.floating))
-    if not (number and least <= learning_rate <= most):
-        raise ValueError(
-            f"learning_rate must be from {least} to {most}. Received: {learning_rate!r}."
-        )
+    learning_rate = check_number(
+        "learning_rate", learning_rate, *LIMITS["learning"]["learning_rate"]
+    )
     Y, kernel, losses = np.asarray(corr2d(X, K)), start, []
     for _ in range(21):
         errors = np.asarray(corr2d(X, kernel)) - Y
@@ -279,7 +288,7 @@ def _learning(
         alt=f"The loss goes from {losses[0]:.3g} to {losses[-1]:.3g} in 20 steps.",
     )
     settings = {"X": X.tolist(), "K": K.tolist(), "start": start.tolist()}
-    return settings | {"learning_rate": float(learning_rate)}, figure
+    return settings | {"learning_rate": learning_rate}, figure
 
 
 def _receptive_field(
@@ -345,6 +354,7 @@ EXPLORERS: dict[str, Callable[..., _Made]] = {
     "learning": _learning,
     "receptive-field": _receptive_field,
     "lenet": _lenet,
+    "training": training,
 }
 
 

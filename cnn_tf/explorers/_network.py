@@ -8,8 +8,16 @@ import numpy as np
 from keras.ops import convert_to_numpy
 
 from cnn_tf.layers import AveragePooling2D, MaxPooling2D
+from cnn_tf.recipes import centred_sigmoid
 
 Settings = dict[str, Any]
+
+ACTIVATIONS = {
+    "sigmoid": keras.activations.sigmoid,
+    "relu": keras.activations.relu,
+    "tanh": keras.activations.tanh,
+    "centred_sigmoid": centred_sigmoid,
+}
 
 POOLING = (
     keras.layers.MaxPooling2D,
@@ -40,7 +48,9 @@ def network(model: keras.Model) -> Settings:
                 )
             _fold(layer, steps[-1])
             continue
-        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
+        if isinstance(layer, keras.layers.Rescaling):
+            step |= {"kind": "rescaling"} | _rescaling(layer, first=not steps)
+        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
             _check_simple(layer)
             kernel = convert_to_numpy(layer.kernel)
             bias = convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
@@ -62,7 +72,7 @@ def network(model: keras.Model) -> Settings:
             step["kind"] = "flatten"
         elif not isinstance(layer, keras.layers.Activation):
             raise ValueError(
-                "save_network expected Conv2D, pooling, Flatten, Dense, Activation and "
+                "save_network expected Rescaling, Conv2D, pooling, Flatten, Dense, Activation and "
                 f"BatchNormalization. Received: {layer.name!r}, a {name}."
             )
         if "kind" in step:
@@ -71,16 +81,27 @@ def network(model: keras.Model) -> Settings:
         if activation is keras.activations.softmax and layer is model.layers[-1]:
             continue  # the browser turns the last numbers into probabilities anyway
         if activation not in (None, keras.activations.linear):
-            if activation.__name__ not in ("sigmoid", "relu", "tanh"):
+            if activation not in ACTIVATIONS.values():
                 raise ValueError(
-                    "save_network expected sigmoid, relu or tanh. Received: "
-                    f"{activation.__name__} in {layer.name!r}."
+                    f"save_network expected one of {', '.join(ACTIVATIONS)}. Received: "
+                    f"{getattr(activation, '__name__', activation)} in {layer.name!r}."
                 )
             steps.append({"kind": activation.__name__, "name": layer.name})
     for step in steps:
         for key in {"kernel", "bias"} & set(step):
             step[key] = pack(step[key].astype("float32"))
     return {"layers": steps}
+
+
+def _rescaling(layer: keras.layers.Rescaling, first: bool) -> Settings:
+    """The two numbers of a layer that brings pixels into another range."""
+    numbers = {"scale": layer.scale, "offset": layer.offset}
+    if not first or any(np.ndim(number) for number in numbers.values()):
+        raise ValueError(
+            "save_network expected Rescaling as the first layer, by one scale and one offset. "
+            f"Received: {layer.name!r} with {numbers}."
+        )
+    return {name: float(number) for name, number in numbers.items()}
 
 
 def _check_simple(layer: Any) -> None:

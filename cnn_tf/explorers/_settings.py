@@ -10,8 +10,14 @@ from cnn_tf.arguments import check_int
 
 MODULES = Path(__file__).parent / "javascript"
 
-# The least and the most of each setting, as the browser reads them.
-LIMITS = json.loads((MODULES / "limits.js").read_text("utf-8").split("`")[1])
+
+def _table(module: str) -> Any:
+    """The JSON that a module of the browser holds."""
+    return json.loads((MODULES / module).read_text("utf-8").split("`")[1])
+
+
+LIMITS = _table("limits.js")  # the least and the most of each setting
+CHOICES = _table("choices.js")  # of the explorer of training: its words, and its presets
 
 
 def check_limits(explorer: str, name: str, *values: Any) -> None:
@@ -23,6 +29,14 @@ def check_limits(explorer: str, name: str, *values: Any) -> None:
             raise ValueError(
                 f'explore("{explorer}") draws up to {name}={most}. Received: {name}={value}.'
             )
+
+
+def check_number(name: str, value: Any, least: float, most: float) -> float:
+    """Check a number that need not be whole."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not (number and least <= value <= most):
+        raise ValueError(f"{name} must be from {least} to {most}. Received: {value!r}.")
+    return float(value)
 
 
 def check_array(explorer: str, name: str, values: Any, rank: int) -> np.ndarray:

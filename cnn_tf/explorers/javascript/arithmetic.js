@@ -263,6 +263,8 @@ export const activations = {
   /** @param {number} x */
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   /** @param {number} x */
+  centred_sigmoid: (x) => 1 / (1 + Math.exp(-x)) - 0.5,
+  /** @param {number} x */
   relu: (x) => Math.max(x, 0),
   /** @param {number} x */
   tanh: Math.tanh,

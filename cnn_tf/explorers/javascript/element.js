@@ -7,6 +7,7 @@
  */
 
 import { Entry, spelled } from "./numbers.js";
+import { bytesOf } from "./packed.js";
 import { sheet } from "./style.js";
 
 /**
@@ -223,7 +224,8 @@ export class Explorer extends HTMLElement {
 
   #timer = 0;
 
-  #alert = make("p", { class: "note", role: "alert" });
+  /** What went wrong. It stands at the end, unless `build` puts it elsewhere. */
+  alert = make("p", { class: "note", role: "alert" });
 
   /** What cannot be a setting, such as pictures and weights. @type {any} */
   data = undefined;
@@ -263,7 +265,8 @@ export class Explorer extends HTMLElement {
     this.#start = { .../** @type {typeof Explorer} */ (this.constructor).defaults, ...settings };
     this.#ask({ ...this.#start, ...this.#fromAddress() });
     const body = make("div", { class: "explorer" }, ...this.build());
-    body.append(this.#alert, this.#foot());
+    if (!this.alert.parentElement) body.append(this.alert);
+    body.append(this.#foot());
     this.draw();
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
@@ -280,6 +283,23 @@ export class Explorer extends HTMLElement {
     if (file) return await (await fetch(file)).json();
     const inner = this.querySelector("script[type='application/json']");
     return inner ? JSON.parse(inner.textContent ?? "") : {};
+  }
+
+  /**
+   * The large file beside the element, which nobody fetches before the reader asks for it.
+   * @param {{anew?: boolean}} options `anew`: not from what the browser has kept.
+   * @returns {Promise<ArrayBuffer>}
+   */
+  async archive({ anew = false } = {}) {
+    const address = this.getAttribute("archive");
+    if (!address) {
+      const inner = this.querySelector("script[type='application/gzip;base64']");
+      return bytesOf(inner?.textContent ?? "").buffer;
+    }
+    const integrity = this.getAttribute("integrity") ?? "";
+    const response = await fetch(address, { integrity, cache: anew ? "reload" : "default" });
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+    return await response.arrayBuffer();
   }
 
   // What an explorer has of its own.
@@ -308,7 +328,7 @@ export class Explorer extends HTMLElement {
    * @param {State} changes
    */
   change(changes) {
-    say(this.#alert, ""); // what went wrong before is over
+    say(this.alert, ""); // what went wrong before is over
     this.#ask({ ...this.#asked, ...changes });
     this.draw();
     this.#refresh();
@@ -359,11 +379,11 @@ export class Explorer extends HTMLElement {
    * @param {() => void | Promise<void>} action
    */
   async attempt(action) {
-    say(this.#alert, "");
+    say(this.alert, "");
     try {
       await action();
     } catch (error) {
-      say(this.#alert, error instanceof Error ? error.message : String(error));
+      say(this.alert, error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -379,16 +399,18 @@ export class Explorer extends HTMLElement {
    * A number that the reader sets: a field between two buttons that take one away and add one.
    * @param {string} label
    * @param {{least: number, most: number | (() => number), get: () => number,
-   *   set: (value: number) => void, hidden?: boolean}} options Whole numbers, from the least to the
-   *   most, which may depend on the state. A hidden label is heard and not seen.
+   *   set: (value: number) => void, hidden?: boolean,
+   *   next?: (value: number, by: number) => number}} options From the least to the most, which may
+   *   depend on the state. The numbers are whole, unless `next` says to which one the buttons lead.
+   *   A hidden label is heard and not seen.
    */
-  numberControl(label, { least, most, get, set, hidden = false }) {
+  numberControl(label, { least, most, get, set, hidden = false, next }) {
     const id = `number-${this.#controls.length}`;
     const largest = () => typeof most === "function" ? most() : most;
     const input = make("input", {
       id,
       type: "text",
-      inputmode: "numeric",
+      inputmode: next ? "decimal" : "numeric",
       autocomplete: "off",
       role: "spinbutton",
       "aria-valuemin": least,
@@ -404,7 +426,7 @@ export class Explorer extends HTMLElement {
     // What holds when the reader begins to type, and after what was typed since.
     let [before, own] = [this.#asked, this.#asked];
     const entry = new Entry(input, {
-      limits: () => ({ least, most: largest(), integer: true }),
+      limits: () => ({ least, most: largest(), integer: !next }),
       get,
       set: (value) => {
         if (this.#asked !== own) before = this.#asked; // something else has changed since
@@ -421,14 +443,16 @@ export class Explorer extends HTMLElement {
       tell: (reason) => say(refused, reason),
     });
     const step = (/** @type {number} */ by) => {
-      const value = Math.min(Math.max(get() + by, least), largest());
+      const wanted = next ? next(get(), by) : get() + by;
+      const value = Math.min(Math.max(wanted, least), largest());
       if (value !== get()) set(value);
     };
-    const [less, more] = [["−", "one less", -1], ["+", "one more", 1]].map(([sign, words, by]) =>
+    const one = next ? "" : "one ";
+    const [less, more] = [["−", "less", -1], ["+", "more", 1]].map(([sign, words, by]) =>
       make("button", {
         type: "button",
         tabindex: -1, // the arrow keys do the same
-        "aria-label": `${label}: ${words}`,
+        "aria-label": `${label}: ${one}${words}`,
         onpointerdown: (/** @type {Event} */ event) => event.preventDefault(), // keeps the focus
         onclick: () => step(Number(by)),
       }, String(sign))

@@ -5,7 +5,8 @@ import { arrow, define, Explorer, make, matrixOf, result, row, say, term } from 
 import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
 import { format, rounded, sum } from "./numbers.js";
-import { Camera, canvas, frame, fromFile, largest, overlay, paint, unpack } from "./picture.js";
+import { unpack } from "./packed.js";
+import { Camera, canvas, frame, fromFile, largest, overlay, paint } from "./picture.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
 

@@ -1,15 +1,16 @@
 /** Gradient descent: a layer finds the kernel that makes the wanted output, step by step. */
 
 import { corr2d, squaredError } from "./arithmetic.js";
+import { apart, extremes, linear } from "./curves.js";
 import { calm, define, Explorer, make, matrixOf, number, row, say } from "./element.js";
 import { LIMITS } from "./limits.js";
 import { Matrix, replaced } from "./matrix.js";
-import { format, rounded } from "./numbers.js";
+import { any, format, rounded } from "./numbers.js";
 
 /** @typedef {import("./element.js").State} State */
 /** @typedef {{kernel: number[][], loss: number, gradient: number[][], rate: number}} Moment
  *   The layer after a step, and the learning rate of that step. */
-/** @typedef {{low: number, high: number, ticks: [number, string][]}} Scale */
+/** @typedef {import("./curves.js").Scale} Scale */
 
 const BOUNDS = LIMITS.learning;
 
@@ -390,15 +391,6 @@ function shade(values, full) {
 // --- Words ---------------------------------------------------------------------------------------
 
 /**
- * A number of any size, short.
- * @param {number} value
- */
-function any(value) {
-  if (!(Math.abs(value) >= 1e5)) return format(value);
-  return value.toExponential(2).replace(/\.?0*e\+/, "e").replace("-", "−");
-}
-
-/**
  * @param {number[]} ends The first value and the last.
  * @param {number} steps
  */
@@ -428,23 +420,6 @@ const STRETCHES = 200;
 /** @typedef {{values: number[], name?: string, kind?: string, dashes?: string, pointed?: boolean}} Line */
 
 /**
- * The least and the largest of all values that are finite.
- * @param {number[][]} lines
- * @returns {[number, number]}
- */
-function extremes(lines) {
-  let [least, most] = [Infinity, -Infinity];
-  for (const values of lines) {
-    for (const value of values) {
-      if (!Number.isFinite(value)) continue;
-      least = Math.min(least, value);
-      most = Math.max(most, value);
-    }
-  }
-  return [least, most];
-}
-
-/**
  * The steps at which a line is drawn: all, if they are few, or else the least and the largest value
  * of each stretch, and the last.
  * @param {number[]} values
@@ -464,27 +439,6 @@ function drawn(values) {
   }
   if (steps[steps.length - 1] < values.length - 1) steps.push(values.length - 1);
   return steps;
-}
-
-/**
- * A scale from below the least value to above the largest, with round numbers on it.
- * @param {number} least
- * @param {number} most
- * @returns {Scale}
- */
-function linear(least, most) {
-  const range = Math.max(most - least, 1e-3);
-  const power = 10 ** Math.floor(Math.log10(range / 3));
-  const step = power * ([1, 2, 5].find((factor) => factor * power >= range / 3.5) ?? 10);
-  // Some room, and in quarters: then the scale changes seldom while the lines grow.
-  const low = Math.floor(4 * (least - range / 16) / step) / 4 * step;
-  const high = Math.ceil(4 * (most + range / 16) / step) / 4 * step;
-  /** @type {[number, string][]} */
-  const ticks = [];
-  for (let n = Math.ceil(low / step); n * step <= high; n++) {
-    ticks.push([n * step, any(Number((n * step).toPrecision(4)))]);
-  }
-  return { low, high, ticks };
 }
 
 /**
@@ -530,27 +484,6 @@ function plot(svg, title, lines, { low, high, ticks }, wanted = []) {
     parts.push(group);
   });
   svg.replaceChildren(...parts);
-}
-
-/**
- * Heights near the given ones, with a gap between any two.
- * @param {number[]} heights
- * @param {number} gap
- * @param {number} most
- */
-function apart(heights, gap, most) {
-  const places = [...heights];
-  const order = heights.map((_, n) => n).sort((a, b) => heights[a] - heights[b]);
-  let least = -Infinity;
-  for (const n of order) {
-    places[n] = Math.max(places[n], least);
-    least = places[n] + gap;
-  }
-  for (const n of order.reverse()) {
-    places[n] = Math.min(places[n], most);
-    most = places[n] - gap;
-  }
-  return places;
 }
 
 define("cnn-learning", Learning);

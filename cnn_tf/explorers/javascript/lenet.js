@@ -15,7 +15,8 @@ import {
 } from "./feature-maps.js";
 import { checkFinite, forward, network, SIDE } from "./network.js";
 import { colours, exists, framed, inWords, Opened, resultOf, shapeOf, spotAt } from "./opened.js";
-import { canvas, fromFile, largest, overlay, paint, unpack } from "./picture.js";
+import { unpack } from "./packed.js";
+import { canvas, fromFile, largest, overlay, paint } from "./picture.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
 /** @typedef {import("./network.js").Layer} Layer */

@@ -22,5 +22,6 @@ export const LIMITS = JSON.parse(`{
     "kernel size": [1, 11],
     "stride": [1, 4],
     "dilation": [1, 4]
-  }
+  },
+  "training": { "rate": [0.001, 1], "batch": [1, 256], "seed": [0, 9999] }
 }`);

@@ -10,12 +10,13 @@ import {
   sides,
   tensor,
 } from "./arithmetic.js";
-import { unpack } from "./picture.js";
+import { unpack } from "./packed.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
 /** @typedef {import("./arithmetic.js").Pair} Pair */
 /** @typedef {[number, number, number]} Shape Height, width and channels. */
 /** @typedef {[number, number, number]} Spot A channel, a row and a column. */
+/** @typedef {{scale: number, offset: number}} Rescaling */
 /** @typedef {{sums: Tensor, result: Tensor}} Stage A result, before and after activation. */
 /** @typedef {(fits: boolean, wanted: string, received: string) => void} Expect */
 
@@ -24,7 +25,7 @@ import { unpack } from "./picture.js";
  * input, and its units are channels of 1 x 1. So "flatten" only says where dense layers may begin:
  * it changes no number, and not their order.
  * @typedef {object} Layer
- * @property {"conv" | "dense" | "pool" | "activation"} kind
+ * @property {"conv" | "dense" | "pool" | "activation" | "rescaling"} kind
  * @property {string} name
  * @property {Shape} from Of its input.
  * @property {Shape} shape Of its output.
@@ -34,12 +35,13 @@ import { unpack } from "./picture.js";
  * @property {Tensor} kernel (k_h, k_w, c_i, c_o)
  * @property {Tensor} bias (c_o)
  * @property {"max" | "avg"} mode
+ * @property {Rescaling} rescaling
  * @property {(keyof typeof activations)[]} functions
  */
 
 export const SIDE = 28;
 
-const KINDS = ["conv", "dense", "pool", "flatten", ...Object.keys(activations)];
+const KINDS = ["rescaling", "conv", "dense", "pool", "flatten", ...Object.keys(activations)];
 
 const ADVICE = "Write the file with cnn_tf.save_network(model, path).";
 
@@ -78,6 +80,7 @@ export function network(file, outputs) {
     const maps = kind === "conv" || kind === "pool";
     expect(!flat || !maps, "dense layers or activations behind flatten", told(kind));
     expect(flat || kind !== "dense", "flatten before the first dense layer", told(kind));
+    expect(kind !== "rescaling" || i === 0, "rescaling as the first layer only", told(kind));
     if (kind === "flatten") {
       flat = true;
     } else if (kind in activations && layers.length) {
@@ -144,9 +147,19 @@ function read(step, from, expect) {
     kernel: tensor([0]),
     bias: tensor([0]),
     mode: "max",
+    rescaling: { scale: 1, offset: 0 },
     functions: [],
   };
   if (step.kind in activations) return { ...layer, kind: "activation", functions: [step.kind] };
+  if (step.kind === "rescaling") {
+    const { scale, offset } = step;
+    expect(
+      [scale, offset].every(Number.isFinite),
+      "a finite scale and offset",
+      told({ scale, offset }),
+    );
+    return { ...layer, rescaling: { scale, offset } };
+  }
   if (step.kind === "dense") {
     const n = h * w * channels;
     const { data, shape: [, m] } = weights(step.kernel, "a kernel", [n, "units"], expect);
@@ -292,10 +305,14 @@ export function forward(layers, picture) {
  * @param {Tensor} X
  * @returns {Tensor}
  */
-function apply({ kind, shape, kernel, bias, size, strides, padding, mode }, X) {
+function apply({ kind, shape, kernel, bias, size, strides, padding, mode, rescaling }, X) {
   if (kind === "conv") return correlate(X, kernel, { strides, padding, bias: bias.data });
   if (kind === "pool") return pool2d(X, size, mode, { strides, padding });
   if (kind === "activation") return X;
+  if (kind === "rescaling") {
+    const { scale, offset } = rescaling;
+    return tensor(X.shape, Float64Array.from(X.data, (x) => scale * x + offset));
+  }
   const W = tensor([X.data.length, shape[2]], kernel.data);
   return tensor(shape, dense(X.data, W, bias.data));
 }

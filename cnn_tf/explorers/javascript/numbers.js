@@ -65,6 +65,15 @@ export function format(value) {
 }
 
 /**
+ * A number of any size, short.
+ * @param {number} value
+ */
+export function any(value) {
+  if (!(Math.abs(value) >= 1e5)) return format(value);
+  return value.toExponential(2).replace(/\.?0*e\+/, "e").replace("-", "−");
+}
+
+/**
  * A factor in a sum: a negative one in brackets.
  * @param {number} value
  */

@@ -55,7 +55,13 @@ const FED = 16;
 /** As many numbers of a window are written out: in a table, and in a line. */
 const CELLS = { table: 144, line: 16 };
 
-const WORDS = { relu: "ReLU", sigmoid: "sigmoid", tanh: "tanh", linear: "linear" };
+const WORDS = {
+  relu: "ReLU",
+  sigmoid: "sigmoid",
+  centred_sigmoid: "centred sigmoid",
+  tanh: "tanh",
+  linear: "linear",
+};
 
 // --- Words ---------------------------------------------------------------------------------------
 
@@ -116,6 +122,17 @@ function addedUp(products, sum, which, round) {
 }
 
 /**
+ * A rescaling, written out.
+ * @param {string} x
+ * @param {import("./network.js").Rescaling} rescaling
+ */
+function rescaled(x, { scale, offset }) {
+  const round = rounding([scale, offset]);
+  const sign = offset < 0 ? "−" : "+";
+  return `${format(round(scale))} · ${x} ${sign} ${format(Math.abs(round(offset)))}`;
+}
+
+/**
  * What the activations make of a sum.
  * @param {Layer} layer
  * @param {number} sum
@@ -137,7 +154,7 @@ function activated({ functions }, sum, round) {
  * What a layer does, in a few words.
  * @param {Layer} layer
  */
-export function inWords({ kind, name, size, strides, mode, kernel, functions, shape }) {
+export function inWords({ kind, name, size, strides, mode, kernel, functions, shape, rescaling }) {
   const steps = strides.some((stride) => stride > 1) ? `, strides ${times(strides)}` : "";
   const what = {
     conv: `${several(kernel.shape[3], "kernel")} of ${times(size)} × ${kernel.shape[2]}${steps}`,
@@ -145,6 +162,7 @@ export function inWords({ kind, name, size, strides, mode, kernel, functions, sh
     pool: `${mode === "max" ? "maximum" : "mean"} of ${times(size)}` +
       (String(strides) === String(size) ? "" : `, strides ${times(strides)}`),
     activation: "",
+    rescaling: `x becomes ${rescaled("x", rescaling)}`,
   }[kind];
   const then = functions.map((it) => WORDS[it]).join(", then ");
   return `${name}: ${[what, then].filter(Boolean).join(", then ")}`;
@@ -651,6 +669,11 @@ export class Opened {
       );
     }
     const lines = activated(layer, sum, round);
+    if (layer.kind === "rescaling") {
+      lines.unshift(
+        `${rescaled(format(round(inside[0])), layer.rescaling)} ≈ ${format(round(sum))}`,
+      );
+    }
     if (pool) {
       const shown = inside.map(round);
       const exact = layer.mode === "max" || addsUp(shown, round(sum) * inside.length);

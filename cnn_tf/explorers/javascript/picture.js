@@ -1,22 +1,9 @@
-/** Pictures: from Python's bytes, from a file or the camera of the reader, and onto a canvas. */
+/** Pictures: from a file or the camera of the reader, and onto a canvas. */
 
 import { tensor } from "./arithmetic.js";
 import { make } from "./element.js";
 
 /** @typedef {import("./arithmetic.js").Tensor} Tensor */
-/** @typedef {{dtype: string, shape: number[], base64: string}} Packed */
-
-/**
- * The array that Python has packed; 8-bit numbers become numbers from 0 to 1.
- * @param {Packed} packed
- * @returns {Tensor}
- */
-export function unpack({ dtype, shape, base64 }) {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  if (dtype === "float32") return tensor(shape, new Float32Array(bytes.buffer));
-  if (dtype === "uint8") return tensor(shape, Float64Array.from(bytes, (byte) => byte / 255));
-  throw new TypeError(`Expected an array of float32 or uint8. Received: ${dtype}.`);
-}
 
 /**
  * A canvas for pictures.

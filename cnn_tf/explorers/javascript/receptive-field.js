@@ -3,7 +3,8 @@
 import { receptiveField } from "./arithmetic.js";
 import { define, Explorer, integer, list, make, result, row, say } from "./element.js";
 import { LIMITS } from "./limits.js";
-import { canvas, frame, overlay, paint, unpack } from "./picture.js";
+import { unpack } from "./packed.js";
+import { canvas, frame, overlay, paint } from "./picture.js";
 
 /** @typedef {import("./element.js").State} State */
 

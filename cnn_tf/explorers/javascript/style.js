@@ -200,6 +200,47 @@ table.layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .layers .stepper button { min-width: 1.6rem; }
 .layers tr.lit { background: color-mix(in srgb, var(--k) 18%, transparent); }
 
+/* Training */
+.settings {
+  display: grid;
+  grid-template-columns: repeat(auto-fill, minmax(min(10rem, 50% - 0.5rem), 1fr));
+  gap: 0.5rem 1rem;
+  width: 100%;
+}
+.settings > * { display: grid; gap: 0.1rem; align-content: start; justify-content: stretch; }
+.settings > :first-child { grid-column: 1 / -1; justify-self: center; width: min(20rem, 100%); }
+.settings select { width: 100%; min-width: 0; }
+.settings .stepper { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; }
+.settings .stepper input { width: 100%; }
+.settings .refused { text-align: start; }
+.runs { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.875em; max-width: 100%; }
+.runs th, .runs td { padding: 0.1rem 0.4rem; text-align: right; white-space: nowrap; }
+.runs th:first-child { text-align: left; white-space: normal; font-weight: 400; }
+.runs thead th { font-weight: 600; }
+.runs button { min-height: 1.5rem; min-width: 1.5rem; padding: 0; }
+.sample { display: inline-block; flex: none; width: 30px; height: 12px; }
+.sample line { stroke: var(--color); stroke-width: 2px; }
+.chart .faint, .chart .end {
+  paint-order: stroke;
+  stroke: var(--color-background-primary, Canvas);
+  stroke-width: 3px;
+}
+.chart .faint { fill-opacity: 0.7; }
+.sentence { min-height: 2.8em; }
+@container (max-width: 30rem) { .sentence { min-height: 4.2em; } }
+.chart .recorded { --color: currentColor; opacity: 0.35; }
+.chart .recorded polyline { stroke-width: 4px; }
+.inside { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0.6rem; justify-items: center; width: 100%; }
+.legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; justify-content: center; }
+.legend span { display: inline-flex; gap: 0.3rem; align-items: center; }
+.measures { display: flex; flex-wrap: wrap; gap: 0.6rem; justify-content: center; width: 100%; }
+.kernels { display: flex; gap: 3px; }
+.kernels canvas { width: 2.4rem; }
+.inside .thumbnails canvas { width: min(2rem, 10cqi - 7px); }
+.watched { width: 7rem; }
+.watched ~ .bars tr { cursor: auto; }
+.watched ~ .bars tr:hover { background: none; }
+
 /* LeNet */
 .thumbnails { display: flex; flex-wrap: wrap; gap: 2px; justify-content: center; }
 .thumbnails label { border: 2px solid transparent; border-radius: 0.2rem; cursor: pointer; }
