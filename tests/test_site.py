@@ -285,7 +285,7 @@ def test_no_log_noise_in_the_pages(site):
             "oneDNN custom operations",
             "cpu_feature_guard",
             "WARNING",
-            "cuda",
+            "cuda drivers",
             str(ROOT),
         ):
             assert noise not in html, noise
