@@ -59,7 +59,7 @@ const subtract = (x, y) => [...x, ...y, 0x6b];
 /** @type {(x: Code, y: Code) => Code} */
 const times = (x, y) => [...x, ...y, 0x6c];
 /** @type {(x: Code, y: Code) => Code} */
-const atLeast = (x, y) => [...x, ...y, 0x4e];
+const notLess = (x, y) => [...x, ...y, 0x4e];
 /** @type {(condition: Code, then: Code, otherwise?: Code) => Code} */
 const choose = (condition, then, otherwise = []) => [
   ...[...condition, 0x04, NOTHING, ...then],
@@ -157,7 +157,7 @@ function blockOf(rows, vectors) {
  */
 function allRows(vectors) {
   const blocks = (/** @type {number} */ rows) =>
-    repeatWhile(atLeast(get(m), add(get(i), constant(rows))), [
+    repeatWhile(notLess(get(m), add(get(i), constant(rows))), [
       ...blockOf(rows, vectors),
       ...set(i, add(get(i), constant(rows))),
     ]);
@@ -170,8 +170,8 @@ function body() {
     ...set(j, constant(0)),
     ...repeatWhile(subtract(get(n), get(j)), [
       ...set(width, subtract(get(n), get(j))),
-      ...choose(atLeast(get(width), constant(8)), set(width, constant(8))),
-      ...choose(atLeast(get(width), constant(5)), allRows(2), allRows(1)),
+      ...choose(notLess(get(width), constant(8)), set(width, constant(8))),
+      ...choose(notLess(get(width), constant(5)), allRows(2), allRows(1)),
       ...set(j, add(get(j), get(width))),
     ]),
   ];
