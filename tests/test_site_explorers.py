@@ -1642,7 +1642,7 @@ BAD_FILES = {
     "a number": (5, "Received: 5"),
     "no layers": ({"layers": []}, r'Received: \{"layers":\[\]\}'),
     "layers of another kind": ({"layers": "conv"}, "Expected a network"),
-    "no layer": ({"layers": [7]}, "Layer 1: expected kind to be one of rescaling, conv, dense.*Received: 7"),
+    "no layer": ({"layers": [7]}, "Layer 1: expected kind to be one of .*conv, dense.*Received: 7"),
     "an unknown kind": (
         changed(2, "kind", "lstm"),
         r"Layer 3 \(“pool”\): expected kind.*Received: \"lstm\"",
