@@ -57,6 +57,7 @@ print(f"Fashion-MNIST: {_source.origin}, {_source.folder}")
 # For the kernels, which inherit them: TensorFlow's log is not part of a page.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # newer GPUs multiply in full precision, as checks expect
 # Two pages at a time share the cores: with more threads they would wait for one another.
 for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, str(max(1, (os.cpu_count() or 1) // 2)))

@@ -75,6 +75,7 @@ def test_holds_the_cells_of_the_page(notebooks, page, site):
     install, device, *cells = [cell for cell in solved.cells if cell.cell_type == "code"]
     assert "%pip install" in install.source
     assert "device_name" in device.source
+    assert "enable_tensor_float_32_execution(False)" in device.source
     assert "CNN_TF_RECORDS" in cells[0].source
     assert "CNN_TF_QUESTIONS" in cells.pop(0).source
     checks = [cell for cell in cells if CHECK.fullmatch(cell.source)]

@@ -122,6 +122,9 @@ np.testing.assert_allclose(tape.gradient(loss, x), expected, atol=2e-3, rtol=1e-
 kept = np.array([[np.inf, np.nan, 1 + 2**-11, 1 + 3 * 2**-11]], "float32")
 told = tf.matmul(tf.linalg.diag(kept[0, 2:]), np.eye(2, dtype="float32")).numpy().diagonal()
 assert told.tolist() == [1, 1 + 2**-9], told
+tf.config.experimental.enable_tensor_float_32_execution(False)
+np.testing.assert_allclose(tf.matmul(a, b), exact, atol=1e-4)
+tf.config.experimental.enable_tensor_float_32_execution(True)
 assert np.isinf(tf.matmul(kept[:, :1], [[1.0]])) and np.isnan(tf.matmul(kept[:, 1:2], [[1.0]]))
 """
 

@@ -81,7 +81,8 @@ _FACTORS = ("a", "b", "x", "y", "inputs", "input", "filter", "out_backprop")
 def round_factors() -> None:
     """Let TensorFlow round what it multiplies to TF32 from now on: to ten bits of the mantissa.
 
-    So do products of matrices and convolutions on newer GPUs, and add in 32 bits.
+    So do products of matrices and convolutions on newer GPUs, and add in 32 bits; unless it is
+    switched off by `tf.config.experimental.enable_tensor_float_32_execution(False)`.
 
     Source:
         NVIDIA (2020), *NVIDIA A100 Tensor Core GPU Architecture*, on TF32.
@@ -98,7 +99,8 @@ def round_factors() -> None:
     def seen(x: Any) -> Any:
         if isinstance(x, (list, tuple)):
             return [seen(each) for each in x]
-        return rounded(x) if getattr(x, "dtype", None) == tf.float32 else x
+        allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+        return rounded(x) if allowed and getattr(x, "dtype", None) == tf.float32 else x
 
     for module_name, names in _PRODUCTS.items():
         module = importlib.import_module(f"tensorflow.python.ops.{module_name}")
@@ -138,11 +140,13 @@ def execute(path: Path, draw: int) -> Result:
     from nbclient import NotebookClient
     from nbformat.v4 import new_code_cell
 
+    from book._extensions.notebooks import DEVICE
+
     text = path.read_text("utf-8")
     notebook = read_myst_markdown_notebook(text)
     prelude = f"from tools.shake import perturb, round_factors\n\nperturb({draw})"
     if draw % 5 == 0:
-        prelude += "\nround_factors()"
+        prelude += f"\nround_factors()\n{DEVICE}"
     notebook.cells.insert(0, new_code_cell(prelude))
     client = NotebookClient(
         notebook,

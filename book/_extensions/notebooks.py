@@ -70,10 +70,14 @@ if importlib.util.find_spec("cnn_tf") is None:
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without TensorFlow's log"""
 
-_DEVICE = """\
+# Newer GPUs round what they multiply to 10 bits, TF32, if they are let; `make shake` shows how many
+# checks that would break.
+DEVICE = """\
 # What computes: a GPU where there is one (in Colab: Runtime, Change runtime type).
+import tensorflow as tf
 from cnn_tf.training import device_name, explain_device
 
+tf.config.experimental.enable_tensor_float_32_execution(False)  # products in full precision
 print(f"{device_name()}: {explain_device()}")"""
 
 _FILES = """\
@@ -334,7 +338,7 @@ class NotebookBuilder(MarkdownBuilder):
         return [
             new_markdown_cell(words),
             new_code_cell(_INSTALL.format(requirement=source)),
-            new_code_cell(_DEVICE),
+            new_code_cell(DEVICE),
         ]
 
     def _files(self, page: NotebookNode, questions: dict[str, Any]) -> NotebookNode:
