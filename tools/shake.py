@@ -100,7 +100,9 @@ def round_factors() -> None:
         if isinstance(x, (list, tuple)):
             return [seen(each) for each in x]
         allowed = tf.config.experimental.tensor_float_32_execution_enabled()
-        return rounded(x) if allowed and getattr(x, "dtype", None) == tf.float32 else x
+        if not allowed or getattr(x, "dtype", None) != tf.float32:
+            return x
+        return rounded(tf.convert_to_tensor(x))  # it may be a variable
 
     for module_name, names in _PRODUCTS.items():
         module = importlib.import_module(f"tensorflow.python.ops.{module_name}")
@@ -140,7 +142,8 @@ def execute(path: Path, draw: int) -> Result:
     from nbclient import NotebookClient
     from nbformat.v4 import new_code_cell
 
-    from book._extensions.notebooks import DEVICE
+    sys.path.insert(0, str(ROOT / "book" / "_extensions"))
+    from notebooks import DEVICE
 
     text = path.read_text("utf-8")
     notebook = read_myst_markdown_notebook(text)
