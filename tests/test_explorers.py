@@ -186,6 +186,7 @@ def test_what_the_browser_cannot_compute_is_refused(layer, message, tmp_path):
         ("receptive-field", {"layers": [(12, 1, 1)]}, "up to kernel size=11"),
         ("training", {"activation": "gelu"}, "one of 'sigmoid', .*'relu'.*activation='gelu'"),
         ("training", {"schedule": "step"}, "'constant', 'cosine'.*schedule='step'"),
+        ("training", {"field": "dense1"}, "'conv1', 'pool1', 'conv2', 'pool2'.*field='dense1'"),
         ("training", {"rate": 2}, "rate must be from 0.001 to 1. Received: 2"),
         ("training", {"rate": float("nan")}, "rate must be from 0.001 to 1. Received: nan"),
         ("training", {"batch": 257}, "up to batch=256"),

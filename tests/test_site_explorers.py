@@ -1911,9 +1911,9 @@ def test_pauses_change_nothing(show_few, page):
         press(explorer, "Pause")
         take_step(explorer)
         told = page.evaluate("told")
-        newest = max(run for run, _, _ in told)
+        newest, step, _ = told[-1]
         curves.append([loss for run, _, losses in told if run == newest for loss in losses])
-        assert len(curves[-1]) == steps(explorer)
+        assert len(curves[-1]) == step
     one, other = curves
     assert one[:50] == other[:50]
     assert len(set(one)) > 40
@@ -1926,7 +1926,8 @@ def test_presets_and_the_address(show_few, page):
     for name in ("weights × 4", "ReLU, He, max, norm, Adam, cosine", "classic"):
         recipe.select_option(name)
         state = explorer.evaluate("host => host.state")
-        assert state == CHOICES["classic"] | CHOICES["presets"][name] | {"seed": 0}
+        kept = {"seed": 0, "field": "pool2"}
+        assert state == CHOICES["classic"] | CHOICES["presets"][name] | kept
     explorer.get_by_role("combobox", name="activation").select_option("tanh")
     assert recipe.input_value() == "tanh"
     explorer.get_by_label("seed", exact=True).fill("7")
@@ -1998,6 +1999,51 @@ def test_a_trained_network_is_as_good_in_python(show, page, tmp_path):
     answers = model.predict(images, verbose=0).argmax(axis=1)
     assert abs(np.sum(answers == labels) - float(told[:-2]) / 100 * len(labels)) <= 3
     assert model.get_layer("conv1").kernel.shape == (5, 5, 1, 6)
+
+
+def test_what_an_output_sees_is_that_of_the_network(show_few, page, tmp_path):
+    explorer = show_few("training.batch=8&training.activation=tanh&training.field=conv1")
+    take_step(explorer)
+    take_step(explorer)
+    with page.expect_download() as download:
+        press(explorer, "Download the network")
+    download.value.save_as(tmp_path / "mine.json")
+    model = load_network(tmp_path / "mine.json")
+    layers = [model.get_layer(name) for name in ("conv1", "pool1", "conv2", "pool2")]
+    layer = explorer.get_by_role("combobox", name="What an output sees:")
+    assert layer.input_value() == "conv1"
+    for name in ("conv1", "conv2", "pool2"):
+        layer.select_option(name)
+        explorer.get_by_role("img", name=re.compile(f"output of {name} .*at step 2: ")).wait_for()
+        told = explorer.get_by_text(f"An output of {name} sees").inner_text()
+        side, _, pixels, first, last = map(float, re.findall(r"(?<= )\d[\d.]*", told)[:5])
+        seen = 1 + layers.index(model.get_layer(name))
+        window, share = inner_share(layers[:seen], few().validation.images)
+        assert (side, pixels) == (window, window**2)
+        assert abs(last - 100 * share) < 0.06  # it is rounded
+        assert 10 < first < 100
+        assert told.endswith("at step 2; if all pixels counted alike, it would be a quarter.")
+        if name != "pool2":  # that of the start
+            assert f"training.field={name}" in query_of(explorer)
+    assert "field" not in query_of(explorer)
+
+
+def inner_share(layers, images):
+    """The side of what the middle output sees, and how much of the gradient is in its middle."""
+    x = tf.constant(images)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = x
+        for layer in layers:
+            y = layer(y)
+        place = y.shape[1] // 2
+        outputs = tf.unstack(tf.reduce_sum(y[:, place, place], axis=0))
+    field = sum(tf.abs(tape.gradient(it, x)).numpy().sum(axis=(0, 3)) for it in outputs)
+    window, _ = receptive_field(layers).window(place, place)
+    quarter = len(window) / 4
+    start, end = window.start + quarter, window.stop - quarter
+    inside = np.clip(np.minimum(np.arange(1, 29), end) - np.maximum(np.arange(28), start), 0, 1)
+    return len(window), inside @ field @ inside / field.sum()
 
 
 def test_a_network_is_opened_and_what_is_none_is_refused(show_few, page, tmp_path):

@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 from cnn_tf import FashionMNIST, LeNet, load_network, save_network
+from cnn_tf.receptive_field import receptive_field
 from cnn_tf.recipes import centred_sigmoid
 
 TESTS = Path(__file__).parent
@@ -27,6 +28,15 @@ ACTIVATIONS = {
 }
 NETWORKS = list(itertools.product(ACTIVATIONS, ("avg", "max"), ("none", "batch")))
 LAYERS = ("conv1", "conv2", "dense1", "dense2", "logits")
+TRACED = {  # each of the pooling and the normalisation, and input that is standardised
+    "mean": {"activation": "tanh"},
+    "maximum": {"pooling": "max"},
+    "batch": {"activation": "relu", "normalisation": "batch"},
+    "maximum, batch": {"activation": "tanh", "pooling": "max", "normalisation": "batch"},
+    "standardised": {"activation": "centred_sigmoid", "pooling": "max", "input": "standardised"},
+}
+TRACES = [*((name, False) for name in TRACED), ("maximum, batch", True)]  # and once plain
+WINDOWED = ("conv1", "pool1", "conv2", "pool2")
 STEPS = 50
 FEW = 8  # pictures whose gradients are compared
 CLASSIC = {"activation": "sigmoid", "pooling": "avg", "normalisation": "none", "batch": 16}
@@ -247,6 +257,11 @@ def answers(tmp_path_factory):
         choices = {**CLASSIC, "batch": 32, **changes}
         case = {"action": "losses", "choices": choices, "weights": weights_of(build(choices))}
         cases["losses", name] = {**case, "steps": STEPS, "from": FROM.get(name, 0)}
+    for name, plain in TRACES:
+        choices = {**CLASSIC, **TRACED[name]}
+        case = {"choices": choices, "weights": weights_of(build(choices)), "plain": plain}
+        cases["fields", name, plain] = {"action": "fields", "layers": WINDOWED, **case}
+    cases["tracing"] = {"action": "tracing", "layer": "dense1"}
     large = {**choices_of(("relu", "max", "none")), "batch": 100}  # more than one slice
     large_weights = weights_of(build(large))
     cases["large"] = {"action": "gradients", "choices": large, "weights": large_weights}
@@ -424,6 +439,48 @@ def test_the_three_measures_are_those_of_the_page(answers, network):
     assert np.allclose(measured["slope"], slope, rtol=1e-3)
 
 
+@pytest.mark.parametrize(("name", "plain"), TRACES)
+def test_what_an_output_sees_is_what_keras_sees(answers, name, plain):
+    case, found = answers["fields", name, plain]
+    choices = case["choices"]
+    model = build(choices)
+    standardised = choices.get("input") == "standardised"
+    x = tf.constant(pictures("validation", standardised), "float64")
+    deviation = (data()["train"][0].astype("float64") / 255).std() if standardised else 1
+    for layer, traced in zip(WINDOWED, found["fields"], strict=True):
+        behind = "_activation" if choices["normalisation"] == "batch" and "conv" in layer else ""
+        layers = model.layers[: 1 + model.layers.index(model.get_layer(layer + behind))]
+        gradients = seen_by_the_middle(layers, x, traced["place"])
+        field = unpacked(traced["field"]).reshape(28, 28)
+        assert apart(field, np.abs(gradients).mean(axis=(0, 1)) / deviation) < 1e-4, layer
+        rows, columns = receptive_field(layers).window(traced["place"], traced["place"])
+        assert (traced["from"], traced["side"]) == (rows.start, len(rows))
+        assert rows == columns
+        inside = np.zeros((28, 28), bool)
+        inside[np.ix_(rows, columns)] = True
+        assert not field[~inside].any()
+        assert field[inside].all()
+    assert found["again"] == found["fields"][-1]["field"]
+    assert found["after"] == case["weights"]
+
+
+def seen_by_the_middle(layers, x, place):
+    """The derivatives of the output in the middle by each pixel, (channels, pictures, 28, 28)."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = x
+        for layer in layers:
+            y = layer(y)  # with the running statistics
+        assert place == y.shape[1] // 2 == y.shape[2] // 2
+        outputs = [tf.reduce_sum(y[:, place, place, c]) for c in range(y.shape[-1])]
+    return np.stack([tape.gradient(output, x) for output in outputs])[..., 0]
+
+
+def test_an_output_without_a_place_is_refused(answers):
+    message = "RangeError: Expected a layer among conv1, pool1, conv2, pool2. Received: dense1."
+    assert answers["tracing"][1] == message
+
+
 # --- First weights and random numbers -------------------------------------------------------------
 
 
@@ -565,6 +622,13 @@ CONVERSATIONS = {
         *(RUN, {"wait": "progress", "step": 1}, {"type": "drop", "id": 1}, PAUSED),
         *(RUN, {"wait": "error"}),
     ],
+    "traced": [
+        *(*START, {"type": "field", "id": 1, "layer": "conv2"}, {"wait": "field"}),
+        *(STEP, PAUSED, {"wait": "field", "step": 1}),
+        *(RUN, {"wait": "field", "step": 2}, {"type": "field", "id": 1, "layer": "pool1"}),
+        *({"wait": "field", "step": 2}, PAUSE, PAUSED, {"wait": "field", "step": 2}),
+        *({"type": "field", "id": 1, "layer": "dense1"}, {"wait": "error"}),
+    ],
     "lost": [
         {
             "type": "start",
@@ -644,6 +708,19 @@ def test_the_worker_does_not_talk_too_much(heard):
         # Those with measures come as they are found; the others at most ten times a second.
         times = [it["at"] for it in brief if not {"measures", "validation"} & set(it)]
         assert all(later - earlier > 50 for earlier, later in itertools.pairwise(times))
+
+
+def test_the_worker_tells_what_an_output_sees(heard):
+    *messages, error = heard["traced"]
+    fields = [it for it in messages if it["type"] == "field"]
+    assert [it["layer"] for it in fields if it["step"] == 0] == [*WINDOWED, "conv2"]
+    assert [it["layer"] for it in fields if it["step"] == 1] == ["conv2"]
+    assert fields[2]["field"] == fields[4]["field"] != fields[5]["field"]
+    later = [it["layer"] for it in fields[6:]]
+    assert later == sorted(later)  # conv2 until pool1 was asked for
+    assert set(later) == {"conv2", "pool1"}
+    assert (fields[-1]["place"], fields[-1]["from"], fields[-1]["side"]) == (7, 12, 6)
+    assert error["message"].startswith("Expected a layer among conv1, pool1, conv2, pool2.")
 
 
 def test_a_dropped_run_is_gone(heard):

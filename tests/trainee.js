@@ -70,6 +70,17 @@ const actions = {
     const again = [...made.classify(Float32Array.from(picture, (pixel) => pixel / 255))];
     return { evaluated, measured, probabilities, again, after: all(made.parameters, "value") };
   },
+  /** What an output of each layer sees, the last one twice, with a rest between. */
+  fields(it) {
+    const made = trainee(it);
+    const fields = it.layers.map((layer) => {
+      const { field, ...where } = made.field(layer);
+      return { ...where, field: base64(field) };
+    });
+    made.rest();
+    const again = base64(made.field(it.layers.at(-1)).field);
+    return { fields, again, after: all(made.parameters, "value") };
+  },
   losses(it) {
     const made = trainee(it);
     made.steps = it.from ?? 0;
@@ -78,6 +89,7 @@ const actions = {
       if (it.interrupted) {
         made.measure();
         made.evaluate(0, 5);
+        made.field("pool1");
         made.rest();
       }
       return { batch, loss: made.step().loss };
@@ -121,6 +133,7 @@ const actions = {
   opening: ({ file }) => message(() => Trainee.open(file, {}, data)),
   choosing: ({ choices }) => message(() => new Trainee(choices, data)),
   giving: (given) => message(() => new Trainee({}, { ...data, ...given })),
+  tracing: ({ layer }) => message(() => new Trainee({}, data).field(layer)),
   setting: ({ weights }) => message(() => new Trainee({}, data).setWeights(weights)),
   lost(it) {
     const made = trainee(it);

@@ -130,7 +130,9 @@ def explore(name: str, **settings: Any) -> Explorer:
             `"glorot"`, `"times_four"` or `"he"`; `pooling`, `"avg"` or `"max"`; `normalisation`,
             `"none"` or `"batch"`; `optimiser`, `"sgd"`, `"momentum"` or `"adam"`; `schedule` of
             the learning rate, `"constant"` or `"cosine"`; `input`, `"plain"` or
-            `"standardised"`; the learning `rate`, from 0.001 to 1; `batch`, up to 256; `seed`.
+            `"standardised"`; the learning `rate`, from 0.001 to 1; `batch`, up to 256; `seed`;
+            `field`, the layer of which is shown what an output sees, `"conv1"`, `"pool1"`,
+            `"conv2"` or `"pool2"`.
 
     Shapes:
         As above. Pictures have at most 256 rows and columns.

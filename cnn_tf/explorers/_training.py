@@ -56,13 +56,15 @@ def training(
     rate: float = 0.1,
     batch: int = 32,
     seed: int = 0,
+    field: str = "pool2",
 ) -> tuple[Settings, Figure, Settings, bytes]:
     """Make the explorer's settings, its static figure, its data and its pictures."""
     words = {"activation": activation, "weights": weights, "pooling": pooling}
     words |= {"normalisation": normalisation, "optimiser": optimiser}
     words |= {"schedule": schedule, "input": input}
-    for name, word in words.items():
-        if word not in (known := CHOICES["words"][name]):
+    known_words = CHOICES["words"] | {"field": CHOICES["fields"]}
+    for name, word in (words | {"field": field}).items():
+        if word not in (known := known_words[name]):
             raise ValueError(
                 f'explore("training") expected {name} to be one of '
                 f"{', '.join(map(repr, known))}. Received: {name}={word!r}."
@@ -85,7 +87,7 @@ def training(
         "bytes": len(archive),
         "recorded": recorded,
     }
-    settings = words | {"rate": rate, "batch": int(batch), "seed": int(seed)}
+    settings = words | {"rate": rate, "batch": int(batch), "seed": int(seed), "field": field}
     return settings, _figure(data, recorded), about, archive
 
 

@@ -1,12 +1,14 @@
 /**
  * What the explorer of training can be set to, each word with what the reader sees of it; and the
  * rungs of the ladder, as what they change of the classic recipe, with one in small batches, as the
- * page has it. The text is JSON, because Python reads it too.
+ * page has it; and the layers of which it can be seen how their outputs depend on the pixels.
+ * The text is JSON, because Python reads it too.
  *
  * @type {{
  *   words: {[choice: string]: {[word: string]: string}},
  *   classic: Choices,
  *   presets: {[name: string]: Partial<Choices>},
+ *   fields: string[],
  * }}
  */
 export const CHOICES = JSON.parse(`{
@@ -77,7 +79,8 @@ export const CHOICES = JSON.parse(`{
       "rate": 0.001,
       "schedule": "cosine"
     }
-  }
+  },
+  "fields": ["conv1", "pool1", "conv2", "pool2"]
 }`);
 
 /**

@@ -89,8 +89,9 @@ export class Convolution {
     this.input = this.padded;
     this.columns = space.floats(places * this.depth).fill(1);
     this.y = space.floats(batch * places * filters);
-    this.transposed = space.floats(first ? 0 : weights * filters);
-    this.dColumns = space.floats(first ? 0 : places * weights);
+    this.width = weights + weights % 2; // of a product, which wants it even
+    this.transposed = space.floats(first ? 0 : this.width * filters);
+    this.dColumns = space.floats(first ? 0 : places * this.width);
     this.dx = space.floats(first ? 0 : batch * picture);
   }
 
@@ -120,7 +121,7 @@ export class Convolution {
     const [outH, outW, filters] = this.#to;
     const places = outH * outW;
     const weights = this.#size * this.#size * this.#from[2];
-    if (!this.#first) transpose(weights, filters, this.value, this.transposed);
+    if (!this.#first) transpose(weights, filters, this.value, this.transposed, this.width);
     const dx = this.dx.subarray(0, n * this.#from[0] * this.#from[1] * this.#from[2]).fill(0);
     for (let i = 0; i < n; i++) {
       const from = dy.subarray(i * places * filters);
@@ -128,7 +129,7 @@ export class Convolution {
       multiply(this.depth, filters, places, this.columns, from, this.gradient, true);
       if (this.#first) continue;
       this.dColumns.fill(0);
-      multiply(places, weights, filters, from, this.transposed, this.dColumns);
+      multiply(places, this.width, filters, from, this.transposed, this.dColumns);
       this.#scatter(i, dx);
     }
     return dx;
@@ -186,9 +187,9 @@ export class Convolution {
     const size = this.#size;
     const [line, run] = [width * channels, size * channels];
     const first = picture * height * line;
-    let from = 0;
-    for (let i = 0; i < outH; i++) {
-      for (let j = 0; j < outW; j++) {
+    for (let i = 0, place = 0; i < outH; i++) {
+      for (let j = 0; j < outW; j++, place++) {
+        let from = place * this.width;
         for (let u = 0; u < size; u++) {
           const to = first + (i + u) * line + j * channels;
           for (let at = 0; at < run; at++) dx[to + at] += dColumns[from++];
@@ -446,6 +447,7 @@ export class Normalisation {
   #variance;
   #scale;
   #sums;
+  #training = true;
 
   /**
    * @param {Space} space
@@ -487,6 +489,7 @@ export class Normalisation {
    */
   forward(x, _n, training) {
     this.x = x;
+    this.#training = training;
     if (training) this.#measure(x);
     else {
       this.#mean.set(this.#running.mean.value);
@@ -533,7 +536,7 @@ export class Normalisation {
   }
 
   /**
-   * In place. The mean and the deviation depend on each number, too.
+   * In place. In training the mean and the deviation depend on each number, too.
    * @param {Float32Array} dy
    */
   backward(dy) {
@@ -551,8 +554,8 @@ export class Normalisation {
     for (let at = 0; at < x.length; at += channels) {
       for (let c = 0; c < channels; c++) {
         const normal = (x[at + c] - mean[c]) * scale[c];
-        const change = dy[at + c] - (dBeta[c] + normal * dGamma[c]) / count;
-        dy[at + c] = gamma[c] * scale[c] * change;
+        const common = this.#training ? (dBeta[c] + normal * dGamma[c]) / count : 0;
+        dy[at + c] = gamma[c] * scale[c] * (dy[at + c] - common);
       }
     }
     for (let c = 0; c < channels; c++) {
@@ -591,10 +594,11 @@ export function crossEntropy(logits, labels, share) {
  * @param {number} rows
  * @param {number} columns
  * @param {Float32Array} X (rows, columns)
- * @param {Float32Array} to (columns, rows)
+ * @param {Float32Array} to (columns, width)
+ * @param {number} width At least the rows.
  */
-function transpose(rows, columns, X, to) {
+function transpose(rows, columns, X, to, width = rows) {
   for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) to[j * rows + i] = X[i * columns + j];
+    for (let j = 0; j < columns; j++) to[j * width + i] = X[i * columns + j];
   }
 }

@@ -15,6 +15,15 @@ import { Curve, MeanCurve } from "./curves.js";
  * @property {number} [speed] Pictures in a second.
  */
 /** @typedef {{step: number, loss: number} & {[measure in Measure]: ArrayLike<number>}} Measures */
+/**
+ * @typedef {object} Field What it tells of an output in the middle of a layer's maps. Rows and
+ *   columns are alike.
+ * @property {number} step
+ * @property {string} layer
+ * @property {number} from The first row of the pixels in its receptive field.
+ * @property {number} side How many rows that has.
+ * @property {Float32Array} field (28, 28): how strongly the output depends on each pixel.
+ */
 /** @typedef {"length" | "variation" | "slope"} Measure */
 
 /** The loss of a network that gives each of ten classes one tenth. */
@@ -52,6 +61,12 @@ export class Run {
   /** @type {Float32Array | undefined} */
   probabilities = undefined;
 
+  /**
+   * What outputs of each layer saw, first and last.
+   * @type {{[layer: string]: {first: Field, last: Field}}}
+   */
+  fields = {};
+
   speed = NaN;
 
   /** @type {number[]} */
@@ -88,6 +103,12 @@ export class Run {
     this.kernels = kernels ?? this.kernels;
     this.probabilities = probabilities ?? this.probabilities;
     this.speed = speed ?? this.speed;
+  }
+
+  /** @param {Field} field */
+  trace(field) {
+    const first = this.fields[field.layer]?.first ?? field;
+    this.fields[field.layer] = { first, last: field };
   }
 
   /** The mean of the last losses. */

@@ -6,6 +6,7 @@ import { Look, sumOfSquares } from "./look.js";
 import { inOneSpace } from "./multiply.js";
 import { OPTIMISERS, SCHEDULES } from "./optimizers.js";
 import { Random } from "./random.js";
+import { Trace } from "./trace.js";
 import { CLASSES, Lenet, PIXELS } from "./trainable-lenet.js";
 import { fileOf, readFile } from "./trainee-file.js";
 
@@ -13,6 +14,15 @@ import { fileOf, readFile } from "./trainee-file.js";
 /** @typedef {{pictures: Uint8Array, labels: Uint8Array}} Part Pixels of 28 x 28, classes from 0 to 9. */
 /** @typedef {{train: Part, validation: Part}} Data */
 /** @typedef {{scale: number, offset: number}} Rescaling Of pixels from 0 to 1. */
+
+/**
+ * @typedef {object} Field What an output in the middle of a layer's maps sees. Rows and columns are
+ *   alike.
+ * @property {number} place The row of the output, which is its column, too.
+ * @property {number} from The first row of the pixels in its receptive field.
+ * @property {number} side How many rows that has.
+ * @property {Float32Array} field (28, 28): how strongly the output depends on each pixel.
+ */
 
 /** @typedef {{step: number, loss: number, length: number[], variation: number[], slope: number[]}} Measures */
 
@@ -24,6 +34,9 @@ const SLICE = 32;
 
 /** So many pictures are measured, as on the page about LeNet. */
 const MEASURED = 300;
+
+/** On so many pictures it is seen how outputs depend on pixels. */
+const TRACED = 100;
 
 export class Trainee {
   /** Steps done. */
@@ -39,6 +52,9 @@ export class Trainee {
 
   /** The layers and their buffers, while it works. @type {Lenet | undefined} */
   #working = undefined;
+
+  /** By the layer that is traced back. @type {Map<string, Trace>} */
+  #traces = new Map();
 
   /** The order of the pictures in an epoch. */
   #order = { epoch: -1, pictures: new Uint32Array(0) };
@@ -116,6 +132,7 @@ export class Trainee {
     if (!this.#working) return;
     for (const { name, value } of this.parameters) this.#kept.set(name, value.slice());
     this.#working = undefined;
+    this.#traces.clear();
   }
 
   /**
@@ -292,6 +309,31 @@ export class Trainee {
       variation: looks.map((look) => look.variation()),
       slope: looks.slice(0, -1).map((look) => look.slope()),
     };
+  }
+
+  /**
+   * How strongly an output of a layer with windows depends on each pixel, which is from 0 to 1: the
+   * mean size of the derivative over the first validation pictures and the layer's channels.
+   * @param {string} layer
+   */
+  field(layer) {
+    return finished(this.tracing(layer));
+  }
+
+  /**
+   * The same, bit by bit.
+   * @param {string} layer
+   * @returns {Generator<void, Field>}
+   */
+  *tracing(layer) {
+    const count = Math.min(TRACED, this.validationSize);
+    const trace = this.#traces.get(layer) ??
+      new Trace(layer, this.choices, count, { plain: this.#plain });
+    this.#traces.set(layer, trace);
+    const pictures = this.#data.validation.pictures.subarray(0, count * PIXELS);
+    const field = yield* trace.field(this.parameters, pictures, this.#scaled);
+    const { place, from, side } = trace;
+    return { place, from, side, field };
   }
 }
 

@@ -7,14 +7,19 @@
  * - `{type: "run", id}`, `{type: "step", id}`: until `{type: "pause"}`, or a single step.
  * - `{type: "watch", picture, id}`: the place of a validation picture, or its 28 x 28 numbers; and
  *   which run shall classify it now, if none is training.
+ * - `{type: "field", layer, id}`: of which layer it shall be told what an output sees, once a second
+ *   of the run that trains, or else now of the one named.
  * - `{type: "file", id}`, `{type: "drop", id}`.
  *
  * Out:
  * - `{type: "progress", id, step, losses}` (see `Progress`), at the start of a run, too.
  * - `{type: "paused", id}`, whenever training has ended, for whatever reason.
+ * - `{type: "field", id, step, layer, place, from, side, field}` (see `Field`); at the start of a run
+ *   for each layer.
  * - `{type: "file", id, file}`, `{type: "error", id, message}`.
  */
 
+import { CHOICES } from "./choices.js";
 import { Trainee } from "./trainee.js";
 
 /** @typedef {import("./trainee.js").Data} Data */
@@ -101,6 +106,17 @@ class Run {
   }
 
   /**
+   * Tell what an output of a layer sees.
+   * @param {string} layer
+   * @returns {Generator<void, void>}
+   */
+  *trace(layer) {
+    const step = this.trainee.steps;
+    const field = yield* this.trainee.tracing(layer);
+    postMessage({ type: "field", id: this.id, step, layer, ...field });
+  }
+
+  /**
    * Train, until told otherwise, and rest now and then for messages.
    * @param {() => boolean} goesOn
    * @returns {Generator<void, void>}
@@ -120,6 +136,7 @@ class Run {
       const now = performance.now();
       const full = now - this.full >= FULL;
       if (full || now - this.brief >= BRIEF) this.tell(full);
+      if (full && traced) yield* this.trace(traced);
     } while (goesOn());
   }
 
@@ -179,6 +196,9 @@ const runs = new Map();
 /** @type {number | ArrayLike<number> | undefined} */
 let watched = undefined;
 
+/** The layer of which is told what its outputs see. @type {string | undefined} */
+let traced = undefined;
+
 /** The run that trains, and its work. @type {{run: Run, work: Generator<void, void>} | undefined} */
 let training = undefined;
 
@@ -211,6 +231,16 @@ function finish() {
   training = undefined;
   if (runs.has(run.id)) run.tell(true);
   postMessage({ type: "paused", id: run.id });
+  if (runs.has(run.id) && traced) trace(run, [traced]);
+}
+
+/**
+ * Tell what outputs of layers see, without a break.
+ * @param {Run} run
+ * @param {string[]} layers
+ */
+function trace(run, layers) {
+  for (const layer of layers) for (const _ of run.trace(layer));
 }
 
 /**
@@ -249,11 +279,10 @@ function begin(id, make) {
   const run = new Run(id, make(data));
   run.found.choices = run.trainee.choices;
   runs.set(id, run);
-  if (training) {
-    // Its buffers are needed when it trains.
-    run.tell(true);
-    run.trainee.rest();
-  } else runOf(id).tell(true);
+  if (!training) runOf(id);
+  run.tell(true);
+  trace(run, CHOICES.fields);
+  if (training) run.trainee.rest(); // its buffers are needed when it trains
 }
 
 /**
@@ -284,6 +313,11 @@ const answers = {
     watched = picture;
     if (training) training.run.full = -Infinity; // at the end of the present step
     else if (runs.has(id)) runOf(id).tell(true);
+  },
+  field({ layer, id }) {
+    traced = layer;
+    if (training) training.run.full = -Infinity;
+    else if (runs.has(id)) trace(runOf(id), [layer]);
   },
   file({ id }) {
     const run = runs.get(id) ?? runOf(id);

@@ -8,6 +8,7 @@ import { Inside } from "./inside.js";
 import { LIMITS } from "./limits.js";
 import { inDigits, look, MOST_RUNS, percent, RunTable } from "./run-table.js";
 import { GUESS, Run } from "./run.js";
+import { Seen } from "./seen.js";
 import { readFile } from "./trainee-file.js";
 import { Watched } from "./watched.js";
 
@@ -17,6 +18,7 @@ import { Watched } from "./watched.js";
 /** @typedef {{choices: Choices, epoch: number, loss: number[], accuracy: number[]}} Recorded
  *   Means of recorded trainings, after each epoch of so many steps. */
 /** @typedef {{type: "progress", id: number} & Progress} Told */
+/** @typedef {{type: "field", id: number} & import("./run.js").Field} Traced */
 /** @typedef {{type: "file", id: number, file: object}} Written */
 /** @typedef {{type: "paused", id: number}} Paused */
 /** @typedef {{type: "error", id: number, message: string}} Failed */
@@ -45,9 +47,10 @@ export class Training extends Explorer {
     rate: number(...BOUNDS.rate),
     batch: integer(...BOUNDS.batch),
     seed: integer(...BOUNDS.seed),
+    field: choice(CHOICES.fields),
   };
 
-  static defaults = { ...CHOICES.classic, batch: 32, seed: 0 };
+  static defaults = { ...CHOICES.classic, batch: 32, seed: 0, field: "pool2" };
 
   /** @type {Run[]} */
   #runs = [];
@@ -105,6 +108,15 @@ export class Training extends Explorer {
 
   #inside = new Inside();
 
+  #seen = new Seen(this.choiceControl("What an output sees:", {
+    options: Object.fromEntries(CHOICES.fields.map((layer) => [layer, `after ${layer}`])),
+    get: () => this.state.field,
+    set: (field) => this.change({ field }),
+  }));
+
+  /** The layer that the worker traces. */
+  #traced = "";
+
   /** @type {Watched | undefined} */
   #watched = undefined;
 
@@ -136,6 +148,7 @@ export class Training extends Explorer {
       row(this.#loss.element, this.#accuracy.element),
       this.#about,
       this.#inside.element,
+      this.#seen.element,
       watched.element,
       row(
         this.#download,
@@ -191,6 +204,7 @@ export class Training extends Explorer {
   }
 
   draw() {
+    if (this.state.field !== this.#traced) this.#trace();
     this.#show();
     this.#tell({ now: true });
   }
@@ -224,6 +238,7 @@ export class Training extends Explorer {
     this.#table.show(this.#runs, this.#shown);
     this.#drawCurves();
     this.#inside.show(this.#shown, roundEnd(this.#shown?.step ?? 0));
+    this.#seen.show(this.#shown, this.state.field);
     this.#watched?.show(this.#shown?.probabilities);
   }
 
@@ -425,12 +440,14 @@ export class Training extends Explorer {
     this.#shown = run;
     this.change({ ...run.choices });
     this.#look();
+    this.#trace();
   }
 
   /** @param {Run} run */
   #remove(run) {
     if (this.#running === run) this.stop();
     this.#drop(run);
+    this.#trace();
     this.draw();
     this.#train.focus(); // that of the button is gone
   }
@@ -496,6 +513,12 @@ export class Training extends Explorer {
     this.#drawSoon();
   }
 
+  /** Let it be told what an output of the layer chosen sees in the run that is shown. */
+  #trace() {
+    this.#traced = this.state.field;
+    this.#send({ type: "field", layer: this.#traced, id: this.#shown?.id });
+  }
+
   // --- The worker --------------------------------------------------------------------------------
 
   /** Start the worker and give it its pictures, the first time. */
@@ -511,6 +534,7 @@ export class Training extends Explorer {
       this.#worker = worker;
       this.#send({ type: "data", train, validation }, [train.pictures.buffer, train.labels.buffer]);
       this.#watched?.use(validation);
+      this.#trace();
     } finally {
       this.#fetching = false;
       this.draw();
@@ -554,7 +578,7 @@ export class Training extends Explorer {
     this.#worker?.postMessage(message, transfer);
   }
 
-  /** @param {Told | Written | Paused | Failed} message */
+  /** @param {Told | Traced | Written | Paused | Failed} message */
   #hear(message) {
     const { id } = message;
     const run = this.#runs.find((it) => it.id === id);
@@ -563,11 +587,15 @@ export class Training extends Explorer {
       run?.take(message);
       this.#drawSoon();
       if (run && run === this.#shown && run.leftAt !== ended) this.#tell({ now: true });
+    } else if (message.type === "field") {
+      run?.trace(message);
+      this.#drawSoon();
     } else if (message.type === "file") {
       save(message.file, run);
     } else if (message.type === "paused") {
       this.#work.end();
       if (this.#running?.id === id) this.#running = undefined;
+      if (run !== this.#shown) this.#trace(); // it was chosen while the other trained
       this.draw();
     } else {
       this.draw();
