@@ -9,7 +9,7 @@ GPU ?= $(if $(wildcard .venv/.installed-gpu),1,0)
 # More arguments for pytest, benchmarks, experiments, shake: make test ARGS="-k lenet"
 ARGS ?=
 # Processes that run the tests: more than two cores can feed, since many tests wait for a browser or another process.
-JOBS ?= 4
+JOBS ?= 3
 # Where `make serve` listens.
 PORT ?= 8000
 # The data kept in the repository, the last resort where nothing can be downloaded. Empty: not allowed.

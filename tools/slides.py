@@ -117,7 +117,7 @@ def _figure(soup: BeautifulSoup, element: Tag) -> Tag:
     if part.name.startswith("cnn-"):
         part["data-prevent-swipe"] = ""
     for picture in [part, *part.select("image, img")]:
-        for name in ("src", "href", "xlink:href"):
+        for name in ("src", "archive", "href", "xlink:href"):
             if str(picture.get(name, "")).startswith("_"):
                 picture[name] = f"../{picture[name]}"
     shown.append(part)
