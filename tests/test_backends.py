@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -71,7 +72,12 @@ def table(folder):
     rows.writerow(["", *BACK_ENDS.values(), "where not"])
     for words in seen["tensorflow"]:
         outcomes = [seen[backend][words] for backend in BACK_ENDS]
-        refused = [it for it in outcomes if it != "yes"]
+        # What stands in quotes is code.
+        refused = [
+            re.sub(r"(\w+\.\w+\()?'[^']*'(?(1)\))", r"`\g<0>`", it)
+            for it in outcomes
+            if it != "yes"
+        ]
         cells = [it if it == "yes" else "no" for it in outcomes]
         rows.writerow([words, *cells, *refused[:1]] if refused else [words, *cells, ""])
     return lines.getvalue()

@@ -5,8 +5,9 @@ python -m tools.shake [PAGE ...] [--times N] [--jobs N]      all pages, ten time
 Another processor rounds otherwise, and a training is chaotic: after some hundred steps the network
 is another one. The same comes of a relative change of all first weights by one millionth, which is
 made here: another one in each draw. The draws also take turns in computing with one thread or two,
-with oneDNN or without it. Every fifth rounds what goes into a product of matrices or a convolution
-as newer GPUs do, which keep ten bits of the mantissa (TF32). No training is taken from a cache.
+with oneDNN or without it. Every fifth computes as newer GPUs do, which keep ten bits of the
+mantissa of what they multiply (TF32), if the cell at the head of each notebook lets them. No
+training is taken from a cache.
 
 It can be stopped at any moment. What is done lies in _build/shakes, and is done again only if the
 page, the package or a record has changed.
@@ -142,7 +143,7 @@ def execute(path: Path, draw: int) -> Result:
     from nbclient import NotebookClient
     from nbformat.v4 import new_code_cell
 
-    sys.path.insert(0, str(ROOT / "book" / "_extensions"))
+    sys.path.append(str(ROOT / "book" / "_extensions"))
     from notebooks import DEVICE
 
     text = path.read_text("utf-8")

@@ -13,7 +13,7 @@ import {
   reach,
   rove,
 } from "./feature-maps.js";
-import { checkFinite, forward, network, SIDE } from "./network.js";
+import { checkFinite, contentOf, forward, network, SIDE } from "./network.js";
 import { colours, exists, framed, inWords, Opened, resultOf, shapeOf, spotAt } from "./opened.js";
 import { unpack } from "./packed.js";
 import { canvas, fromFile, largest, overlay, paint } from "./picture.js";
@@ -335,15 +335,7 @@ export class LeNet extends Explorer {
 
   /** @param {File} file */
   async #swap(file) {
-    let content;
-    try {
-      content = JSON.parse(await file.text());
-    } catch {
-      throw new TypeError(
-        `“${file.name}” is no JSON file. Write one with cnn_tf.save_network(model, path).`,
-      );
-    }
-    this.#use(content);
+    this.#use(await contentOf(file));
     this.#source.textContent = `your network, “${file.name}”`;
     this.change({});
   }

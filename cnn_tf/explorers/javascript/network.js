@@ -55,6 +55,19 @@ const PADDINGS =
 // --- Reading a file ------------------------------------------------------------------------------
 
 /**
+ * What a file holds that a reader has chosen.
+ * @param {File} file
+ * @returns {Promise<any>}
+ */
+export async function contentOf(file) {
+  try {
+    return JSON.parse(await file.text());
+  } catch {
+    throw new TypeError(`“${file.name}” is no JSON file. ${ADVICE}`);
+  }
+}
+
+/**
  * The layers of a network for pictures of 28 x 28.
  * @param {any} file What `cnn_tf.save_network` has written.
  * @param {number} outputs How many classes there are.

@@ -6,6 +6,7 @@ import { linear, Plot, roundEnd } from "./curves.js";
 import { calm, choice, define, Explorer, integer, make, number, row, say } from "./element.js";
 import { Inside } from "./inside.js";
 import { LIMITS } from "./limits.js";
+import { contentOf } from "./network.js";
 import { inDigits, look, MOST_RUNS, percent, RunTable } from "./run-table.js";
 import { GUESS, Run } from "./run.js";
 import { Seen } from "./seen.js";
@@ -485,15 +486,7 @@ export class Training extends Explorer {
 
   /** @param {File} file */
   async #open(file) {
-    /** @type {unknown} */
-    let content;
-    try {
-      content = JSON.parse(await file.text());
-    } catch {
-      throw new TypeError(
-        `“${file.name}” is no JSON file. Write one with cnn_tf.save_network(model, path).`,
-      );
-    }
+    const content = await contentOf(file);
     const { rescaling: _, weights: __, ...decided } = readFile(content);
     this.#place();
     this.stop();
