@@ -103,3 +103,38 @@ def thin_out(page, parts="body"):
         }""",
         parts,
     )
+
+
+def pale(page):
+    """What is hard to read for its colours, in a page of which then little is left.
+
+    Text of one colour on one ground in one kind of place is looked at once.
+    """
+    page.evaluate(
+        """() => {
+          const known = new Set();
+          // Whether there is text in it that was not known.
+          const look = (it, place) => {
+            if (it.nodeType === Node.TEXT_NODE) {
+              const fresh = it.data.trim() !== "" && !known.has(place);
+              if (fresh) known.add(place);
+              else it.data = " ";
+              return fresh;
+            }
+            if (it.nodeType === Node.ELEMENT_NODE) {
+              const { color, backgroundColor } = getComputedStyle(it), { className } = it;
+              place = [place, it.localName, className, color, backgroundColor].join();
+            }
+            const inside = [...(it.shadowRoot?.childNodes ?? []), ...it.childNodes];
+            const kept = inside.filter((child) => look(child, place)).length > 0;
+            if (!kept && !it.matches("style, link")) it.remove();
+            return kept;
+          };
+          look(document.body, "");
+        }"""
+    )
+    found = []
+    for scheme in ("light", "dark"):  # which differ in their colours alone
+        page.emulate_media(color_scheme=scheme)
+        found += barriers(page, runOnly=CONTRAST)
+    return found

@@ -3,7 +3,6 @@
 import fcntl
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import pytest
 
 from tests.browser import serve
+from tools.chromium import find as find_chromium
 
 # The same examples on every machine and in every run, however long one takes; others where a seed
 # is given, as the weekly run gives one.
@@ -104,12 +104,11 @@ def address(site):
 
 @pytest.fixture(scope="session")
 def chromium():
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next(filter(None, map(shutil.which, names)), None)
+    path = find_chromium()
     if path is None:
         if os.environ.get("CNN_TF_CI"):
             pytest.fail("No Chromium was found, and CNN_TF_CI is set: install it.")
-        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium-headless-shell)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import CONTRAST, barriers, listen, thin_out, wake
+from tests.browser import CONTRAST, barriers, listen, pale, thin_out, wake
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -22,18 +22,16 @@ WORDS_ONLY = {name for name in PAGES if "/" in name} | {
     "glossary",
 }
 
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 800}
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-@pytest.fixture(params=["desk", "phone"])
-def page(request, chromium):
+@pytest.fixture
+def page(chromium):
     """A browser page that records what it asks for and what goes wrong."""
-    phone = request.param == "phone"
-    context = chromium.new_context(
-        viewport={"width": 360 if phone else 1280, "height": 800}, color_scheme="light"
-    )
+    context = chromium.new_context(viewport=DESK, color_scheme="light")
     page = context.new_page()
-    page.is_phone = phone
     page.requests, page.problems = [], listen(page)
     page.on("request", lambda asked: page.requests.append(asked.url))
     page.on("response", lambda got: got.ok or page.problems.append(f"{got.status} {got.url}"))
@@ -48,30 +46,51 @@ def test_page(name, page, address):
     wake(page)
     # What is not laid out yet has no colours that axe could see.
     page.add_style_tag(content=".cell { content-visibility: visible !important }")
-    if folder := os.environ.get("CNN_TF_SCREENSHOTS"):  # to look at
-        for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme=scheme)
-            device = "phone" if page.is_phone else "desk"
-            shot = Path(folder, f"{name.replace('/', '-')}-{device}-{scheme}.jpg")
-            page.screenshot(path=shot, full_page=True, quality=80)
-    # Nothing sticks out to the side.
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    # Each drawing says what is to be seen on it.
-    drawings = page.locator("div.figure svg").filter(visible=True)
-    assert drawings.count() >= (0 if name in WORDS_ONLY else 1)
-    for drawing in drawings.all():
-        assert len(drawing.get_attribute("aria-label")) > 10
-        assert drawing.bounding_box()["width"] > 100
+    for device, size in (("phone", PHONE), ("desk", DESK)):
+        page.set_viewport_size(size)
+        if folder := os.environ.get("CNN_TF_SCREENSHOTS"):  # to look at
+            for scheme in ("dark", "light"):
+                page.emulate_media(color_scheme=scheme)
+                shot = Path(folder, f"{name.replace('/', '-')}-{device}-{scheme}.jpg")
+                page.screenshot(path=shot, full_page=True, quality=80)
+        # Nothing sticks out to the side, and what can be scrolled can be reached.
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert barriers(page, runOnly="scrollable-region-focusable") == []
+        # Each drawing says what is to be seen on it.
+        drawings = (
+            page.locator("div.figure svg")
+            .filter(visible=True)
+            .evaluate_all(
+                "all => all.map(it => [it.ariaLabel ?? '', it.getBoundingClientRect().width])"
+            )
+        )
+        assert len(drawings) >= (0 if name in WORDS_ONLY else 1)
+        for label, width in drawings:
+            assert len(label) > 10
+            assert width > 100
     thin_out(page)
-    # The article of a phone's page has the colours of the desk's. Its header is its own.
-    part = {"exclude": [["article"]]} if page.is_phone else None
     assert barriers(page, rules={CONTRAST: {"enabled": False}}) == []
-    for scheme in ("light", "dark"):  # which differ in their colours alone
-        page.emulate_media(color_scheme=scheme)
-        assert barriers(page, part, runOnly=CONTRAST) == []
+    assert pale(page) == []
     assert page.problems == []
     foreign = [url for url in page.requests if not url.startswith((address, "data:", "blob:"))]
     assert foreign == []
+
+
+def test_the_header_of_a_phone_keeps_nobody_out(page, address):
+    page.set_viewport_size(PHONE)
+    page.goto(f"{address}index.html")  # it is the same on every page
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert barriers(page, {"exclude": [["article"]]}) == []
+
+
+def test_what_is_pale_is_seen(page, address):
+    page.goto(f"{address}images.html")
+    wake(page)
+    page.add_style_tag(
+        content="@media (prefers-color-scheme: dark) { h1 { color: #444 !important } }"
+    )
+    assert [place for _, place in pale(page)] == [page.locator("h1").evaluate("it => it.outerHTML")]
 
 
 def test_code_is_as_dark_as_its_page(page, address):

@@ -10,7 +10,6 @@ answers and solutions stand at the end of their section.
 import argparse
 import html
 import re
-import shutil
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from bs4 import BeautifulSoup, Tag
 from ebooklib import epub
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
+
+from tools import chromium
 
 TITLE = "Convolutional networks"
 ROOT = Path(__file__).parents[1]
@@ -221,7 +222,7 @@ def write_pdf(site: Path, path: Path) -> None:
     pages, printed = read_pages(site), site / "printed.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium.path(), args=["--no-sandbox"])
         page, numbers = browser.new_page(), {}
         try:
             for _ in range(2):  # the page numbers of the contents are known once it is printed
@@ -243,17 +244,6 @@ def write_pdf(site: Path, path: Path) -> None:
         finally:
             printed.unlink(missing_ok=True)
             browser.close()
-
-
-def chromium() -> str:
-    """The path of the browser that prints."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        raise SystemExit(
-            "No Chromium on PATH, which prints the book (Debian: apt install chromium)."
-        )
-    return path
 
 
 # --- EPUB -----------------------------------------------------------------------------------------

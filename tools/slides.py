@@ -20,7 +20,8 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
 
-from tools.paper import chromium, offer, words
+from tools import chromium
+from tools.paper import offer, words
 
 SECTIONS = ("from-dense-layers", "images", "padding-and-stride", "channels", "pooling", "lenet")
 MARKS = ("slide", "point", "predict")
@@ -188,7 +189,7 @@ def write_decks(site: Path) -> None:
     for file in _FILES:
         shutil.copy(_REVEAL / file, folder / "reveal")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium.path(), args=["--no-sandbox"])
         # Without scripts it is a handout.
         page = browser.new_context(java_script_enabled=False).new_page()
         for name in SECTIONS:
