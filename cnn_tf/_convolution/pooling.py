@@ -57,18 +57,18 @@ def mean(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """The mean of each window of images `(batch, h, w, c)`; padded cells count as zeros."""
     kind = _Kind(0, False, _sums, _to_all, ops.sum)
     # Rows first, for whole rows are copied faster.
-    return _reduce(x, kind, (1, rows), (2, columns)) / (rows.window * columns.window)
+    return _reduce(x, kind, (1, rows), (2, columns), cells=rows.window * columns.window)
 
 
-def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis]) -> Tensor:
-    """Reduce the windows along one axis after the other."""
+def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis], cells: int | None = None) -> Tensor:
+    """Reduce the windows along one axis after the other, and divide by a number of cells."""
     known = x.shape[3] is not None and all(axis.known for _, axis in steps)
     if not is_tensorflow(x) or not known:
         pads = {number: axis.pads for number, axis in steps}
         x = pad_zeros(x, (pads[1], pads[2]), kind.neutral)
         for number, axis in steps:
             x = kind.combine(taps(x, number, axis.without_pads()))[-1]
-        return x
+        return x if cells is None else x / cells
 
     def forward(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         done = []
@@ -80,11 +80,12 @@ def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis]) -> Tensor:
             x = combined[-1]
 
         def gradient(upstream: Tensor) -> Tensor:
+            upstream = upstream if cells is None else upstream / cells
             for along, x, blocks, combined in reversed(done):
                 upstream = along.to_cells(kind.share(upstream, combined), x, blocks)
             return upstream
 
-        return x, gradient
+        return x if cells is None else x / cells, gradient
 
     return custom_gradient(forward, x)
 

@@ -99,20 +99,24 @@ def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
         `(batch, h, count, width * c)`.
     """
     _, h, _, channels = x.shape
-    axis = axis_of_blocks(width, step, count)
-    x = ops.reshape(segment(x, 2, 0, axis.cells * step), (-1, h, axis.cells, step * channels))
-    *whole, last = taps(x, 2, axis)
-    last = cut(last, 3, 0, (width - step * len(whole)) * channels)
-    return ops.concatenate([*whole, last], axis=-1) if whole else last
+    axis, block = axis_of_blocks(width, step, count), step * channels
+    x = ops.reshape(segment(x, 2, 0, axis.cells * step), (-1, h, axis.cells, block))
+    sizes = [min(block, width * channels - i * block) for i in range(axis.window)]
+    parts = [cut_axes(x, {2: (i, i + count), 3: (0, size)}) for i, size in enumerate(sizes)]
+    return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
 def add_wide_windows(windows: Tensor, step: int, channels: int) -> Tensor:
     """Add up, for each pixel, what the windows that saw it hold: the adjoint of `wide_windows`."""
     _, h, count, size = windows.shape
     axis, block = axis_of_blocks(size // channels, step, count), step * channels
-    parts = [cut(windows, 3, start, min(start + block, size)) for start in range(0, size, block)]
-    parts[-1] = segment(parts[-1], 3, 0, block)
-    return ops.reshape(untaps(parts, 2, axis), (-1, h, axis.cells * step, channels))
+    total = None
+    for i in range(axis.window):
+        part = cut(windows, 3, i * block, min((i + 1) * block, size))
+        pads = (i, axis.cells - count - i), (0, block - part.shape[3])
+        part = part if pads == ((0, 0), (0, 0)) else ops.pad(part, ((0, 0), (0, 0), *pads))
+        total = part if total is None else total + part
+    return ops.reshape(total, (-1, h, axis.cells * step, channels))
 
 
 def axis_of_blocks(width: int, step: int, count: int) -> Axis:
