@@ -3,6 +3,7 @@
 KERAS_BACKEND=jax python tests/backend_numbers.py numbers.npz
 """
 
+import functools
 import sys
 
 import keras
@@ -11,19 +12,21 @@ import numpy as np
 import cnn_tf
 from cnn_tf.arguments import PADDING_MODES
 
+# Not random at first, which JAX compiles for each shape: all weights are set below.
+conv = functools.partial(cnn_tf.Conv2D, kernel_initializer="zeros")
 LAYERS = {
-    "conv": lambda: cnn_tf.Conv2D(4, (2, 3), activation="tanh"),
-    "conv strides": lambda: cnn_tf.Conv2D(4, 3, strides=(2, 1), padding="same"),
-    "conv dilation": lambda: cnn_tf.Conv2D(4, (3, 2), dilation_rate=2, padding=(1, 2)),
-    "conv groups": lambda: cnn_tf.Conv2D(6, 3, groups=3, padding=1),
-    "conv first": lambda: cnn_tf.Conv2D(4, 3, data_format="channels_first"),
-    "conv float16": lambda: cnn_tf.Conv2D(4, 3, dtype="mixed_float16"),
+    "conv": lambda: conv(4, (2, 3), activation="tanh"),
+    "conv strides": lambda: conv(4, 3, strides=(2, 1), padding="same"),
+    "conv dilation": lambda: conv(4, (3, 2), dilation_rate=2, padding=(1, 2)),
+    "conv groups": lambda: conv(6, 3, groups=3, padding=1),
+    "conv first": lambda: conv(4, 3, data_format="channels_first"),
+    "conv float16": lambda: conv(4, 3, dtype="mixed_float16"),
     "max": lambda: cnn_tf.MaxPooling2D(3, strides=2, padding=((1, 0), (2, 1))),
     "max same": lambda: cnn_tf.MaxPooling2D((2, 3), padding="same"),
     "average": lambda: cnn_tf.AveragePooling2D(3, strides=2, padding=1),
     "average padded": lambda: cnn_tf.AveragePooling2D(3, padding=1, count_include_pad=True),
 } | {
-    f"conv {mode}": lambda mode=mode: cnn_tf.Conv2D(4, 3, padding=(1, 2), padding_mode=mode)
+    f"conv {mode}": lambda mode=mode: conv(4, 3, padding=(1, 2), padding_mode=mode)
     for mode in PADDING_MODES
 }
 LONG_ROWS = ("conv", "conv strides", "conv dilation", "average")
@@ -77,7 +80,7 @@ def lenet():
 
 def ties():
     """Where every window ties, the step depends on which of its cells gets the gradient."""
-    layers = [cnn_tf.Conv2D(2, 2), cnn_tf.MaxPooling2D(2), keras.layers.Flatten()]
+    layers = [conv(2, 2), cnn_tf.MaxPooling2D(2), keras.layers.Flatten()]
     return keras.Sequential([keras.Input((7, 7, 1)), *layers, keras.layers.Dense(3)])
 
 

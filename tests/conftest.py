@@ -16,6 +16,8 @@ os.environ.update(
     if "PYTEST_XDIST_WORKER" in os.environ
     else {}
 )
+# XLA takes seconds over what then runs for milliseconds. JAX's own tests ask for less of it too.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import hypothesis
 import numpy as np

@@ -180,10 +180,12 @@ def test_the_slope_is_the_exponent_of_a_power_law():
 
 
 def test_a_part_of_the_benchmarks_runs():
-    command = [sys.executable, "-m", "benchmarks", "--rounds", "2", "1x1"]
+    words = ["256 to 64", "LeNet, mean"]
+    command = [sys.executable, "-m", "benchmarks", "--rounds", "2", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "1x1, 256 to 64 channels: Conv2D on 32x16x16x256 (2 rounds)" in result.stdout
+    assert "LeNet, mean 2x2/2 on 128x28x28x6: prediction (2 rounds)" in result.stdout
     assert "Not kept" in result.stdout
 
 

@@ -63,6 +63,19 @@ def whole():
     return train(None)
 
 
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("four")
+    train(folder, epochs=4)
+    return folder
+
+
+@pytest.fixture
+def kept(four, tmp_path):
+    """The checkpoints of four epochs."""
+    return shutil.copytree(four, tmp_path / "kept")
+
+
 class At(keras.callbacks.Callback):
     """Do something at the start of an epoch."""
 
@@ -91,8 +104,8 @@ def train_and_keep(folder, result):
 
 @pytest.mark.slow
 def test_killed_at_twenty_moments_it_ends_as_if_nothing_had_happened(tmp_path):
-    start = multiprocessing.get_context("forkserver")  # which imports the package once
-    start.set_forkserver_preload(["cnn_tf"])
+    start = multiprocessing.get_context("forkserver")
+    start.set_forkserver_preload([__name__])  # with TensorFlow: it is imported once, not 20 times
     results = []
 
     def run(name, seconds=None):
@@ -182,14 +195,12 @@ def test_what_was_stopped_early_stays_stopped(patience, tmp_path):
         assert found[2] == expected[2]
 
 
-def test_more_epochs_add_the_missing_ones(whole, tmp_path):
-    train(tmp_path, epochs=EPOCHS - 2)
-    same(train(tmp_path), whole)
+def test_more_epochs_add_the_missing_ones(whole, kept):
+    same(train(kept), whole)
 
 
-def test_only_the_last_two_are_kept(tmp_path):
-    train(tmp_path, epochs=4)
-    names = sorted(path.name for path in tmp_path.iterdir())
+def test_only_the_last_two_are_kept(kept):
+    names = sorted(path.name for path in kept.iterdir())
     assert names == ["epoch-0003.npz", "epoch-0004.npz"]
 
 
@@ -205,22 +216,20 @@ def flip(content):
 
 
 @pytest.mark.parametrize("damage", [cut, flip, lambda content: b""])
-def test_a_damaged_checkpoint_is_not_read(damage, whole, tmp_path):
-    train(tmp_path, epochs=3)
-    last = tmp_path / "epoch-0003.npz"
+def test_a_damaged_checkpoint_is_not_read(damage, whole, kept):
+    last = kept / "epoch-0004.npz"
     last.write_bytes(damage(last.read_bytes()))
-    (tmp_path / ".writing-1").write_bytes(b"half")
-    with pytest.warns(UserWarning, match=r"epoch-0003.npz is damaged\. .* from epoch-0002\.npz"):
-        same(train(tmp_path), whole)
-    assert not list(tmp_path.glob(".writing-*"))
+    (kept / ".writing-1").write_bytes(b"half")
+    with pytest.warns(UserWarning, match=r"epoch-0004.npz is damaged\. .* from epoch-0003\.npz"):
+        same(train(kept), whole)
+    assert not list(kept.glob(".writing-*"))
 
 
-def test_if_all_are_damaged_it_does_not_start_over_silently(tmp_path):
-    train(tmp_path, epochs=2)
-    for path in tmp_path.iterdir():
+def test_if_all_are_damaged_it_does_not_start_over_silently(kept):
+    for path in kept.iterdir():
         path.write_bytes(cut(path.read_bytes()))
     with pytest.raises(ValueError, match=r"No checkpoint in .* is whole: .*Delete the folder"):
-        train(tmp_path)
+        train(kept)
 
 
 @pytest.mark.parametrize(
@@ -235,12 +244,11 @@ def test_if_all_are_damaged_it_does_not_start_over_silently(tmp_path):
         ),
     ],
 )
-def test_another_training_is_refused(change, words, tmp_path):
-    train(tmp_path, epochs=1)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_another_training_is_refused(change, words, kept):
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
     with pytest.raises(ValueError, match=words):
-        train(tmp_path, **{name: make() for name, make in change.items()})
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+        train(kept, **{name: make() for name, make in change.items()})
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
 
 @pytest.mark.parametrize(
@@ -250,10 +258,9 @@ def test_another_training_is_refused(change, words, tmp_path):
         (lambda: "sgd", "optimizer's kind is"),
     ],
 )
-def test_another_optimizer_is_refused(make, words, tmp_path):
-    train(tmp_path, epochs=1)
+def test_another_optimizer_is_refused(make, words, kept):
     with pytest.raises(ValueError, match=words):
-        fit(make_model(), stripes(), batch_size=32, optimizer=make(), checkpoint_dir=tmp_path)
+        fit(make_model(), stripes(), batch_size=32, optimizer=make(), checkpoint_dir=kept)
 
 
 # --- The disk -------------------------------------------------------------------------------------

@@ -30,8 +30,14 @@ SBATCH = JOBS / "lenet.sbatch"
 SERVICE, JOB = yaml.safe_load_all((JOBS / "lenet-job.yaml").read_text("utf-8"))
 POD = JOB["spec"]["template"]["spec"]
 (CONTAINER,) = POD["containers"]
-# Later ones count in place of those of the job files.
-SHORT = ["--epochs=1", "--json"]
+
+
+@pytest.fixture
+def short(tmp_path):
+    """Words that count in place of those of the job files: a small network, and one epoch."""
+    recipe = tmp_path / "small.json"
+    recipe.write_text('{"arguments": {"filters": [2], "units": []}}')
+    return [recipe, "--epochs=1", "--json"]
 
 
 def environment(*before):
@@ -86,7 +92,7 @@ def number_of_a_job():
 
 
 @pytest.mark.slow
-def test_the_slurm_file_starts_processes_that_train_together(tmp_path, need):
+def test_the_slurm_file_starts_processes_that_train_together(tmp_path, short, need):
     need("jax")
     commands = tmp_path / "commands"
     commands.mkdir()
@@ -101,7 +107,7 @@ def test_the_slurm_file_starts_processes_that_train_together(tmp_path, need):
         "SLURM_CPUS_PER_TASK": "1",
     }
     done = subprocess.run(
-        ["bash", SBATCH, *SHORT],
+        ["bash", SBATCH, *short],
         cwd=tmp_path,
         env=environment(commands) | given,
         capture_output=True,
@@ -149,7 +155,7 @@ def test_what_the_pods_write_is_on_the_volume_that_they_share():
         assert options[option].startswith(f"{mount['mountPath']}/")
 
 
-def in_a_pod(number, address, shared):
+def in_a_pod(number, address, shared, short):
     """What an indexed job gives to the container of a pod."""
     given = {}
     for variable in CONTAINER["env"]:
@@ -162,16 +168,16 @@ def in_a_pod(number, address, shared):
             assert path == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
             given[variable["name"]] = str(number)
     given["KERAS_DISTRIBUTION_JOB_ADDRESSES"] = address
-    words = [*CONTAINER["command"], *CONTAINER["args"], *SHORT]
-    return given, [word.replace("=/shared/", f"={shared}/") for word in words]
+    words = [*CONTAINER["command"], *CONTAINER["args"]]
+    return given, [*(word.replace("=/shared/", f"={shared}/") for word in words), *short]
 
 
 @pytest.mark.slow
-def test_the_container_of_the_kubernetes_file_trains_with_the_others(tmp_path, need):
+def test_the_container_of_the_kubernetes_file_trains_with_the_others(tmp_path, short, need):
     need("jax")
     address, started = free_address(), []
     for number in range(JOB["spec"]["completions"]):
-        given, (program, *words) = in_a_pod(number, address, tmp_path)
+        given, (program, *words) = in_a_pod(number, address, tmp_path, short)
         with (tmp_path / f"pod-{number}.log").open("w") as log:
             started.append(
                 subprocess.Popen(
