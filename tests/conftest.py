@@ -125,14 +125,14 @@ def pytest_configure(config):
         config.addinivalue_line("markers", f"{marker}: a mark of Keras's own test suite")
 
 
-# Files that take half a minute or more. They come first, so that no process is left alone with one
-# at the end; those of the browser are apart, for they wait more than they compute.
+# Files that take half a minute or more, the longest first, so that no process is left alone with
+# one of them at the end.
 LONGEST = [
     f"test_{name}"
     for name in (
-        *("notebooks", "site", "distribution", "site_explorers", "experiments", "backends"),
-        *("slides", "build", "paper", "checkpoints", "exports", "cluster", "command_line"),
-        *("benchmarks", "new_shapes", "trainee"),
+        *("site_explorers", "notebooks", "site", "experiments", "backends", "checkpoints"),
+        *("distribution", "trainee", "paper", "slides", "cluster", "exports", "command_line"),
+        *("new_shapes", "build", "site_links", "benchmarks"),
     )
 ]
 

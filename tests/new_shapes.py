@@ -71,6 +71,6 @@ if __name__ == "__main__":
     layers = {"cnn_tf": cnn_tf, "keras": keras.layers}[sys.argv[1]]
     new_models(layers, range(14, 20))  # what the first ones take stays
     before = megabytes()
-    models = new_models(layers, range(20, 40))
+    models = new_models(layers, range(20, 32))
     left = megabytes() - before
     print(json.dumps({"batches": new_batch_sizes(layers), "models": models, "megabytes": left}))

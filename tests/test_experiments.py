@@ -156,8 +156,7 @@ def test_a_training_without_numbers_stops_no_other(all_pictures, tmp_path, monke
 KILLED = """
 import sys
 from pathlib import Path
-from experiments import atoms, measures, runner
-from experiments.atoms import FILLED, Detector, highest_recall
+from experiments import runner
 from tests.test_experiments import SET
 
 runner.EXPERIMENTS = SET

@@ -138,7 +138,10 @@ class _Along:
             inside = cells[(cells >= 0) & (cells < axis.cells)]
             ahead = int(np.sum(cells < 0))
             beyond = len(cells) - ahead - len(inside)
-            seen = take(x, inside, number)
+            if len(inside) and inside[-1] - inside[0] == len(inside) - 1:  # they lie side by side
+                seen = cut(x, number, int(inside[0]), int(inside[-1]) + 1)
+            else:
+                seen = take(x, inside, number)
             result.append(shifted(seen, number, ahead, beyond, self._kind.neutral))
         return result
 
