@@ -122,12 +122,18 @@ def pale(page):
               return fresh;
             }
             if (it.nodeType === Node.ELEMENT_NODE) {
-              const { color, backgroundColor } = getComputedStyle(it), { className } = it;
-              place = [place, it.localName, className, color, backgroundColor].join();
+              if (it.matches("style, link")) return false;
+              const { className } = it, style = getComputedStyle(it);
+              if (style.display === "none") {
+                it.remove();
+                return false;
+              }
+              const { visibility, color, backgroundColor } = style;
+              place = [place, it.localName, className, visibility, color, backgroundColor].join();
             }
             const inside = [...(it.shadowRoot?.childNodes ?? []), ...it.childNodes];
             const kept = inside.filter((child) => look(child, place)).length > 0;
-            if (!kept && !it.matches("style, link")) it.remove();
+            if (!kept) it.remove();
             return kept;
           };
           look(document.body, "");

@@ -16,7 +16,7 @@ os.environ.update(
     if "PYTEST_XDIST_WORKER" in os.environ
     else {}
 )
-# XLA takes seconds over what then runs for milliseconds. JAX's own tests ask for less of it too.
+# XLA takes seconds over what then runs for milliseconds; for such programs JAX has this option.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import hypothesis

@@ -35,9 +35,9 @@ def cost():
     return ratio
 
 
-# To be reached: 2, 2 and 1.1. Measured at rest: 1.3, 2.3 and 1.6. A graph of
-# ours has more operations than one of Keras's, each of which is traced; and TensorFlow keeps the
-# graph of every training step that Keras makes, of its own layers too, for as long as it runs.
+# To be reached: 2, 2 and 1.1. Measured at rest: 1.3, 2.3 and 1.6. A graph of ours has more
+# operations than one of Keras's, each of which is traced; and TensorFlow keeps the graph of every
+# training step that Keras makes, of its own layers too, for as long as it runs.
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "bound"), [("batches", 2), ("models", 4), ("megabytes", 3)])
 def test_what_a_new_shape_costs(cost, what, bound):
