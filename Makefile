@@ -8,8 +8,8 @@ PYTHON ?=
 GPU ?= $(if $(wildcard .venv/.installed-gpu),1,0)
 # More arguments for pytest, benchmarks, experiments, shake: make test ARGS="-k lenet"
 ARGS ?=
-# Processes that run the tests: more than two cores can feed, since many tests wait for a browser or another process.
-JOBS ?= 3
+# Processes that run the tests, one for each of two cores: with a third one they take as long.
+JOBS ?= 2
 # Where `make serve` listens.
 PORT ?= 8000
 # The data kept in the repository, the last resort where nothing can be downloaded. Empty: not allowed.
