@@ -123,13 +123,13 @@ def pale(page):
             }
             if (it.nodeType === Node.ELEMENT_NODE) {
               if (it.matches("style, link")) return false;
-              const { className } = it, style = getComputedStyle(it);
+              const kind = it.getAttribute("class"), style = getComputedStyle(it);
               if (style.display === "none") {
                 it.remove();
                 return false;
               }
               const { visibility, color, backgroundColor } = style;
-              place = [place, it.localName, className, visibility, color, backgroundColor].join();
+              place = [place, it.localName, kind, visibility, color, backgroundColor].join();
             }
             const inside = [...(it.shadowRoot?.childNodes ?? []), ...it.childNodes];
             const kept = inside.filter((child) => look(child, place)).length > 0;

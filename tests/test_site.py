@@ -69,7 +69,9 @@ def test_page(name, page, address):
             assert len(label) > 10
             assert width > 100
     thin_out(page)
-    assert barriers(page, rules={CONTRAST: {"enabled": False}}) == []
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)
+        assert barriers(page, rules={CONTRAST: {"enabled": False}}) == []
     assert pale(page) == []
     assert page.problems == []
     foreign = [url for url in page.requests if not url.startswith((address, "data:", "blob:"))]
