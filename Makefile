@@ -30,7 +30,8 @@ UV := .venv/bin/uv
 DENO := .venv/bin/deno
 # -T: of a failing cell, show the cell and its error. -j: pages are executed two at a time (see conf.py).
 SPHINX := $(PY) -m sphinx -j 2 -T -W --keep-going -n -c . -d _build/doctrees
-.PHONY: book test serve check pdf epub slides kit lock upgrade lock-check links bench experiments shake install colab clean distclean help
+PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+.PHONY: book test test-published serve check pdf epub slides kit lock upgrade lock-check links bench experiments shake install colab clean distclean help
 
 book: install
 	$(SPHINX) -b html book _build/html
@@ -41,7 +42,11 @@ book: install
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
 test: install
-	$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore tests/test_wheel.py $(ARGS)
+	$(PYTEST) -m "not published" $(ARGS)
+
+# What others receive besides the site: the wheel on each Python, the notebooks with Colab's versions, slides, PDF, EPUB.
+test-published: install
+	$(PYTEST) -m published $(ARGS)
 
 serve: book
 	@echo "The book is at http://localhost:$(PORT)/ (stop with Ctrl-C)"
@@ -55,7 +60,7 @@ check: install lock-check
 	$(DENO) fmt --quiet --check
 	$(DENO) check --quiet cnn_tf/explorers/javascript book/_static
 	$(PY) -m codespell_lib
-	$(PY) -m pytest -q tests/test_links.py tests/test_wheel.py
+	$(PY) -m pytest -q tests/test_links.py
 
 bench: install
 	$(PY) -m benchmarks $(ARGS)
@@ -154,7 +159,8 @@ help:
 	@echo "make book       build the site in _build/html (the default)"
 	@echo "make serve      build it and show it at http://localhost:$(PORT)/ (PORT=...)"
 	@echo "make test       run the tests (ARGS=... for pytest)"
-	@echo "make check      style, types, spelling, lock files, links within the project, the wheel"
+	@echo "make test-published  those of the wheel, the notebooks with Colab's versions, slides, PDF and EPUB"
+	@echo "make check      style, types, spelling, lock files, links within the project"
 	@echo "make bench      compare speeds with Keras and with plain loops"
 	@echo "make experiments  train what the records lack (ARGS=\"ladder\"); can be stopped at any moment"
 	@echo "make shake      execute the pages with other roundings (ARGS=\"lenet --times 3\")"

@@ -17,7 +17,7 @@ from tools.paper import contents, read_pages
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.published]
 
 
 def make(kind, site, folder):

@@ -16,7 +16,7 @@ from tools.slides import MARKS, document, read_slides
 ROOT = Path(__file__).parent.parent
 MARK = re.compile(r"\]\{\.(slide|point|predict)( \.key)?\}")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.published]
 
 
 @pytest.fixture(scope="module")
