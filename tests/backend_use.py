@@ -25,6 +25,7 @@ from cnn_tf.distribution import distribute
 from cnn_tf.exports import export
 from cnn_tf.functional import average_pool, choose_algorithm, correlate, max_pool
 from cnn_tf.receptive_field import receptive_field, receptive_field_by_gradient
+from tests.backend_numbers import compiled
 
 rng = np.random.default_rng(int(os.environ.get("CNN_TF_SEED", 0)))
 
@@ -147,21 +148,12 @@ def _normal(*shape):
     return rng.normal(size=shape).astype("float32")
 
 
-def _compiled(function):
-    """On JAX, compile a function once, in place of each of its operations for each shape."""
-    if _backend.NAME == "jax":
-        import jax
-
-        return jax.jit(function)
-    return function
-
-
 def _check_properties(kernel, algorithm, strides, **settings):
     def run(x, algorithm=algorithm, settings=settings):
         def correlate_it(x):
             return correlate(x, kernel, strides=strides, algorithm=algorithm, **settings)
 
-        return _compiled(correlate_it)(x)
+        return compiled(correlate_it)(x)
 
     def numbers(x, **how):
         return keras.ops.convert_to_numpy(run(x, **how))

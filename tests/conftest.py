@@ -128,11 +128,11 @@ def pytest_configure(config):
 
 
 # Files that take half a minute or more, the longest first, so that no process is left alone with
-# one of them at the end.
+# one of them at the end; and one that needs no site by the side of one for which it is built.
 LONGEST = [
     f"test_{name}"
     for name in (
-        *("colab", "wheel", "site_explorers", "site", "experiments", "backends", "checkpoints"),
+        *("colab", "wheel", "site_explorers", "experiments", "site", "backends", "checkpoints"),
         *("distribution", "trainee", "paper", "slides", "cluster", "exports", "command_line"),
         *("new_shapes", "build", "convolution", "layers", "site_links", "benchmarks"),
     )
