@@ -1,6 +1,6 @@
 /** Curves over the steps of a training: kept in few points, and drawn. */
 
-import { make } from "./element.js";
+import { make, say } from "./element.js";
 import { any } from "./numbers.js";
 
 /** @typedef {{low: number, high: number, ticks: [number, string][]}} Scale */
@@ -197,10 +197,24 @@ export function roundEnd(steps) {
 const [LEFT, TOP, UNDER] = [44, 24, 30];
 const HEIGHT = 200;
 
-/** A drawing of curves over the steps. */
+/**
+ * A drawing of curves over the steps. Its parts stay, and only what has changed is set anew: a
+ * browser takes ten times as long to lay out texts as to move them.
+ */
 export class Plot {
   /** The ends of the lines that it shows: they grow, and do not change otherwise. */
   #drawn = "";
+
+  /** What its axes show. */
+  #ruled = "";
+
+  #axes = make("g", { class: "axes" });
+
+  #curves = make("g");
+
+  #levels = make("g"); // no line may cover them, nor the names
+
+  #names = make("g");
 
   /**
    * @param {string} title
@@ -211,12 +225,15 @@ export class Plot {
     this.title = title;
     this.log = log;
     this.right = width - right;
-    this.element = make("svg", {
+    const look = {
       class: "chart",
       viewBox: `0 0 ${width} ${HEIGHT}`,
       style: `width: ${width / 16}rem`,
       role: "img",
-    });
+    };
+    const heading = make("text", { x: 0, y: 12 }, title);
+    const parts = [heading, this.#axes, this.#curves, this.#levels, this.#names];
+    this.element = make("svg", look, ...parts);
   }
 
   /**
@@ -238,42 +255,81 @@ export class Plot {
     const x = (/** @type {number} */ step) => LEFT + (this.right - LEFT) * step / end;
     const y = (/** @type {number} */ value) =>
       bottom - (bottom - TOP) * (height(value) - low) / (high - low);
-    const across = (/** @type {number} */ at, kind = "") =>
-      make("line", { x1: LEFT, x2: this.right, y1: at, y2: at, ...(kind && { class: kind }) });
 
-    const parts = [make("text", { x: 0, y: 12 }, this.title)];
-    for (const [value, text] of ticks) {
-      const at = bottom - (bottom - TOP) * (value - low) / (high - low);
-      parts.push(across(at), make("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, text));
+    const ruled = [end, low, high, ...levels].join(" ");
+    if (ruled !== this.#ruled) {
+      this.#ruled = ruled;
+      const over = (/** @type {number} */ at) =>
+        bottom - (bottom - TOP) * (at - low) / (high - low);
+      this.#rule(ticks.map(([at, text]) => [over(at), text]), end);
+      this.#level(levels.map(([value, name]) => [y(value), name]));
     }
-    for (const step of [0, end / 2, end]) {
-      const anchor = step === end ? "end" : "middle";
-      const where = { x: x(step) + (step === end ? 12 : 0), y: bottom + 17, "text-anchor": anchor };
-      parts.push(make("text", where, step === end ? `${end} steps` : String(step)));
-    }
-    const last = []; // what no line may cover
-    for (const [value, name] of levels) {
-      const at = y(value);
-      const where = { x: this.right, y: at - 4, "text-anchor": "end", class: "faint" };
-      parts.push(across(at, "wanted"));
-      last.push(make("text", where, name));
-    }
+
+    keep(this.#curves, shown.length, () => make("g", {}, make("polyline")));
+    shown.forEach(({ steps, values, kind, dashes, recorded }, n) => {
+      const curve = this.#curves.children[n];
+      const points = steps.map((step, n) => `${x(step).toFixed(1)},${y(values[n]).toFixed(1)}`);
+      set(curve, { class: [kind, recorded && "recorded"].filter(Boolean).join(" ") });
+      set(curve.firstElementChild, {
+        points: points.join(" "),
+        "stroke-dasharray": dashes ?? "none",
+      });
+    });
+
     const named = shown.filter(({ name, steps }) => name && steps.length);
     const ends = named.map(({ values }) => y(values[values.length - 1]));
     const places = apart(ends, 12, bottom);
-    for (const { steps, values, kind, dashes, recorded } of shown) {
-      const points = steps.map((step, n) => `${x(step).toFixed(1)},${y(values[n]).toFixed(1)}`);
-      const look = { points: points.join(" "), "stroke-dasharray": dashes ?? "none" };
-      const of = [kind, recorded && "recorded"].filter(Boolean).join(" ");
-      parts.push(make("g", { class: of }, make("polyline", look)));
-    }
+    keep(
+      this.#names,
+      named.length,
+      () => make("g", {}, make("line"), make("text", { class: "end" })),
+    );
     named.forEach(({ steps, name = "" }, n) => {
+      const [lead, text] = this.#names.children[n].children;
       const at = x(steps[steps.length - 1]);
-      const lead = { x1: at + 2, y1: ends[n], x2: at + 8, y2: places[n] };
-      const text = make("text", { x: at + 10, y: places[n] + 4, class: "end" }, name);
-      last.push(make("g", {}, make("line", lead), text));
+      set(lead, { x1: at + 2, y1: ends[n], x2: at + 8, y2: places[n] });
+      set(text, { x: at + 10, y: places[n] + 4 });
+      say(text, name);
     });
-    this.element.replaceChildren(...parts, ...last);
+  }
+
+  /**
+   * Draw the axes.
+   * @param {[number, string][]} heights
+   * @param {number} end The last step.
+   */
+  #rule(heights, end) {
+    const parts = heights.flatMap(([at, text]) => [
+      this.#across(at),
+      make("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, text),
+    ]);
+    for (const part of [0, 0.5, 1]) {
+      const [anchor, text] = part === 1 ? ["end", `${end} steps`] : ["middle", `${part * end}`];
+      const x = LEFT + (this.right - LEFT) * part + (part === 1 ? 12 : 0);
+      parts.push(make("text", { x, y: HEIGHT - UNDER + 17, "text-anchor": anchor }, text));
+    }
+    this.#axes.replaceChildren(...parts);
+  }
+
+  /**
+   * Draw the levels, and their names over all lines.
+   * @param {[number, string][]} heights
+   */
+  #level(heights) {
+    this.#axes.append(...heights.map(([at]) => this.#across(at, "wanted")));
+    const where = (/** @type {number} */ at) => ({
+      x: this.right,
+      y: at - 4,
+      "text-anchor": "end",
+    });
+    this.#levels.replaceChildren(
+      ...heights.map(([at, name]) => make("text", { ...where(at), class: "faint" }, name)),
+    );
+  }
+
+  /** @param {number} at */
+  #across(at, kind = "") {
+    return make("line", { x1: LEFT, x2: this.right, y1: at, y2: at, ...(kind && { class: kind }) });
   }
 
   /**
@@ -286,6 +342,27 @@ export class Plot {
       return least > 0 && most < Infinity ? logarithmic(least, most) : logarithmic(0.1, 1);
     }
     return least <= most ? linear(least, most) : linear(0, 1);
+  }
+}
+
+/**
+ * Have so many parts in a group.
+ * @param {Element} group
+ * @param {number} count
+ * @param {() => Element} another
+ */
+function keep(group, count, another) {
+  while (group.children.length > count) group.lastChild?.remove();
+  while (group.children.length < count) group.append(another());
+}
+
+/**
+ * @param {Element | null} element
+ * @param {{[name: string]: string | number}} attributes
+ */
+function set(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (element?.getAttribute(name) !== String(value)) element?.setAttribute(name, String(value));
   }
 }
 

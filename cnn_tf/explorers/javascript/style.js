@@ -183,7 +183,7 @@ svg text { fill: currentColor; font-size: 12px; }
 .chart .pointed text { font-weight: 700; }
 .chart circle { fill: var(--color); }
 .chart line { stroke: currentColor; opacity: 0.18; }
-.chart g line { opacity: 0.6; }
+.chart g:not(.axes) line { opacity: 0.6; }
 .chart .wanted { stroke-dasharray: 3 3; opacity: 0.5; }
 .pixels { position: relative; max-width: 100%; }
 .pixels canvas { touch-action: pan-y; } /* a finger can point, and still scroll the page */

@@ -123,7 +123,11 @@ export class Training extends Explorer {
 
   #drawn = 0;
 
+  /** Whether a drawing is on its way. */
   #waits = false;
+
+  /** Whether something has changed since it began. */
+  #changed = false;
 
   // --- What the reader sees ----------------------------------------------------------------------
 
@@ -210,24 +214,47 @@ export class Training extends Explorer {
     this.#tell({ now: true });
   }
 
-  /** Draw soon: what changes in the meantime is drawn along. */
+  /**
+   * Draw soon: what changes in the meantime is drawn along. A part in each frame, so that the page
+   * answers in between, on a phone too.
+   */
   #drawSoon() {
+    this.#changed = true;
     if (this.#waits) return;
     this.#waits = true;
     const pause = calm() ? PAUSES.drawCalmly : PAUSES.draw;
-    setTimeout(
-      () =>
-        requestAnimationFrame(() => {
-          this.#waits = false;
-          this.#show();
-          this.#tell();
-        }),
-      Math.max(0, this.#drawn + pause - performance.now()),
-    );
+    setTimeout(() => {
+      this.#drawn = performance.now();
+      this.#changed = false;
+      this.#drawFrom(0);
+    }, Math.max(0, this.#drawn + pause - performance.now()));
   }
 
+  /** @param {number} part Which is drawn in the next frame. */
+  #drawFrom(part) {
+    requestAnimationFrame(() => {
+      this.#parts[part]();
+      if (part + 1 < this.#parts.length) return this.#drawFrom(part + 1);
+      this.#tell();
+      this.#waits = false;
+      if (this.#changed) this.#drawSoon();
+    });
+  }
+
+  /** What is drawn, in parts that take as long as one another. */
+  #parts = [
+    () => this.#showRuns(),
+    () => this.#drawCurves(),
+    () => this.#inside.show(this.#shown, roundEnd(this.#shown?.step ?? 0)),
+    () => this.#seen.show(this.#shown, this.state.field),
+    () => this.#watched?.show(this.#shown?.probabilities),
+  ];
+
   #show() {
-    this.#drawn = performance.now();
+    for (const part of this.#parts) part();
+  }
+
+  #showRuns() {
     const current = this.#current();
     say(this.#train, this.#running ? "Pause" : "Train");
     for (const button of [this.#train, this.#step]) {
@@ -237,10 +264,6 @@ export class Training extends Explorer {
     this.#again.disabled = !current || current.step === 0 || current.file !== undefined;
     this.#download.disabled = !this.#shown;
     this.#table.show(this.#runs, this.#shown);
-    this.#drawCurves();
-    this.#inside.show(this.#shown, roundEnd(this.#shown?.step ?? 0));
-    this.#seen.show(this.#shown, this.state.field);
-    this.#watched?.show(this.#shown?.probabilities);
   }
 
   #drawCurves() {
