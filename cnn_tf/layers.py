@@ -55,7 +55,7 @@ class _ImageLayer(keras.layers.Layer):
             )
 
     def _check_float(self, inputs: Tensor) -> None:
-        dtype = str(getattr(inputs.dtype, "name", inputs.dtype))
+        dtype = str(getattr(inputs.dtype, "name", inputs.dtype)).removeprefix("torch.")
         if "float" not in dtype:
             raise TypeError(
                 f"Layer {self.name!r} expected floats. Received: inputs of dtype {dtype}. "

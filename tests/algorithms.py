@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 
 from cnn_tf._convolution import NAMES
 
-EACH_ALGORITHM = pytest.mark.parametrize("algorithm", NAMES)
+# Two are for TensorFlow only.
+EACH_ALGORITHM = pytest.mark.parametrize(
+    "algorithm",
+    [
+        pytest.param(name, marks=pytest.mark.tensorflow)
+        if name in ("im2col", "shifted_gemm")
+        else name
+        for name in NAMES
+    ],
+)
 
 # A kernel for images of two channels, and settings.
 SUITED = {

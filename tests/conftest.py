@@ -16,6 +16,7 @@ os.environ.update(
     if "PYTEST_XDIST_WORKER" in os.environ
     else {}
 )
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # or JAX computes in 32 bits what is asked for in 64
 # XLA takes seconds over what then runs for milliseconds; for such programs JAX has this option.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
@@ -29,8 +30,13 @@ from tools.chromium import find as find_chromium
 # The same examples on every machine and in every run, however long one takes; others where a seed
 # is given, as the weekly run gives one.
 SEED = os.environ.get("CNN_TF_SEED")
+BACK_END = os.environ.get("KERAS_BACKEND") or "tensorflow"  # without Keras, which takes seconds
 hypothesis.settings.register_profile(
-    "cnn_tf", derandomize=SEED is None, deadline=None, max_examples=100, print_blob=bool(SEED)
+    "cnn_tf",
+    derandomize=SEED is None,
+    deadline=None,
+    max_examples=3 if BACK_END == "jax" else 100,  # it compiles anew for each shape
+    print_blob=bool(SEED),
 )
 hypothesis.settings.load_profile("cnn_tf")
 
@@ -139,11 +145,29 @@ LONGEST = [
 ]
 
 
+# Files whose tests are for each back end; the others start the back ends that they need, or read
+# the site, which TensorFlow has made.
+EACH_BACK_END = {
+    f"test_{name}"
+    for name in (
+        *("functional", "layers", "keras_suite", "receptive_field", "models", "training"),
+        "recipes",
+    )
+}
+
+
 def pytest_collection_modifyitems(config, items):
     # Keras's suite tests layers of one, two and three dimensions; ours have two.
     others = [item for item in items if "test_keras_suite" in item.nodeid and _is_not_2d(item.name)]
+    if BACK_END != "tensorflow":
+        others += [
+            item
+            for item in items
+            if item.path.stem not in EACH_BACK_END or item.get_closest_marker("tensorflow")
+        ]
     config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item not in others]
+    left_out = set(others)
+    items[:] = [item for item in items if item not in left_out]
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 

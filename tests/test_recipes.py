@@ -16,6 +16,7 @@ from cnn_tf.recipes import (
     stack,
     train,
 )
+from tests.back_end import assert_close, assert_equal, numbers
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_the_default_is_the_classic_recipe():
     assert recipe.declared() == {}
     assert recipe.build().count_params() == 61_706
     optimizer = recipe.build_optimizer(50_000)
-    assert type(optimizer) is keras.optimizers.SGD
+    assert isinstance(optimizer, keras.optimizers.SGD)
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
 
 
@@ -75,7 +76,7 @@ def test_standardised_pictures_have_mean_0_and_variance_1(data):
     assert labels is data.train[1]
     # The other parts are changed as the training set is, and not each by its own mean.
     mean, deviation = data.train[0].mean(), data.train[0].std()
-    np.testing.assert_allclose(prepared.test[0], (data.test[0] - mean) / deviation, rtol=1e-5)
+    assert_close(prepared.test[0], (data.test[0] - mean) / deviation, rtol=1e-5)
 
 
 def test_one_permutation_is_applied_to_all_pictures(data):
@@ -85,14 +86,14 @@ def test_one_permutation_is_applied_to_all_pictures(data):
     assert not np.array_equal(order, np.arange(784))
     for name in ("train", "validation", "test"):
         new, old = (getattr(each, name)[0].reshape(-1, 784) for each in (prepared, data))
-        np.testing.assert_array_equal(new, old[:, order])
+        assert_equal(new, old[:, order])
 
 
 def test_a_seed_decides_a_training(data):
     recipe = Recipe("MLP", {"units": (4,)}, epochs=2, batch_size=8)
     first, again, other = (train(recipe, data, seed, verbose=False)[0] for seed in (3, 3, 4))
     for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert_equal(a, b)
     assert not np.array_equal(first.get_weights()[0], other.get_weights()[0])
 
 
@@ -106,11 +107,11 @@ def test_augmentation_changes_what_is_trained_on_and_nothing_else(data):
     assert [layer.name for layer in model.layers] == ["flatten", "logits"]
     kernel, bias = model.get_weights()
     keras.utils.set_random_seed(0)
-    np.testing.assert_array_equal(kernel, recipe.build().get_weights()[0])
+    assert_equal(kernel, recipe.build().get_weights()[0])
     assert np.abs(bias).max() > 0
     # Validation saw the pictures as they are.
     images, labels = data.validation
-    right = np.asarray(model(images)).argmax(axis=1) == labels
+    right = numbers(model(images)).argmax(axis=1) == labels
     assert log.history["val_accuracy"][-1] == pytest.approx(right.mean())
     assert not np.array_equal(kernel, train(plain, data, 0, verbose=False)[0].get_weights()[0])
 
@@ -122,7 +123,7 @@ def test_smoothed_labels_leave_a_share_to_every_class(rng):
     smoothed = 0.8 * np.eye(10)[labels] + 0.2 / 10
     expected = -(smoothed * log_p).sum(axis=1).mean()
     loss = Recipe(label_smoothing=0.2).build_loss()
-    assert float(np.mean(loss(labels, logits))) == pytest.approx(expected, rel=1e-5)
+    assert numbers(loss(labels, logits)).mean() == pytest.approx(expected, rel=1e-5)
     plain = float(Recipe().build_loss()(labels, logits))
     assert plain == pytest.approx(-log_p[np.arange(5), labels].mean(), rel=1e-5)
 
@@ -145,7 +146,7 @@ def test_the_centred_sigmoid_is_taken_by_its_name():
     layer = Recipe(arguments={"activation": "centred_sigmoid"}).build().get_layer("conv1")
     assert layer.activation is centred_sigmoid
     x = np.array([-3.0, 0.0, 2.0], "float32")
-    np.testing.assert_allclose(centred_sigmoid(x), np.tanh(x / 2) / 2, atol=1e-6)
+    assert_close(centred_sigmoid(x), np.tanh(x / 2) / 2, atol=1e-6)
 
 
 def test_a_stack_takes_our_layers_before_those_of_keras():
@@ -196,10 +197,10 @@ def content():
 def test_a_record_gives_curves_ends_and_gains_in_the_order_of_the_seeds(content):
     record = Record(content)
     assert record.recipes["new"] == Recipe(epochs=2)
-    np.testing.assert_array_equal(record.curves("new"), [[0, 0.7], [0, 0.8]])
-    np.testing.assert_array_equal(record.values("old"), [0.5, 0.6, 0.9])
-    np.testing.assert_array_equal(record.values("old", "plateau"), [7, np.nan, 8])
-    np.testing.assert_allclose(record.gains("new", "old"), [0.1, -0.1])  # seeds 1 and 2
+    assert_equal(record.curves("new"), [[0, 0.7], [0, 0.8]])
+    assert_equal(record.values("old"), [0.5, 0.6, 0.9])
+    assert_equal(record.values("old", "plateau"), [7, np.nan, 8])
+    assert_close(record.gains("new", "old"), [0.1, -0.1])  # seeds 1 and 2
     assert "old   66.7 % ± 20.8   3 runs from 50.0 to 90.0" in repr(record)
 
 
@@ -207,7 +208,7 @@ def test_a_record_gives_what_was_right_picture_by_picture(content):
     bits = np.array([1, 0, 0, 1, 1, 1, 0, 0] * 2, bool)
     for each in content["arms"]["new"]["runs"]:
         each["figures"]["right"] = np.packbits(bits).tobytes().hex()
-    np.testing.assert_array_equal(Record(content).right("new"), [bits, bits])
+    assert_equal(Record(content).right("new"), [bits, bits])
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def test_an_epoch_shows_each_picture_once_with_its_label_in_a_new_order():
     assert log.history["loss"] == log.history["val_loss"] == [0, 0]
 
 
+@pytest.mark.tensorflow
 def test_reading_is_not_tuned_at_run_time(model, stripes, monkeypatch):
     # TensorFlow's tuning thread would be waited for at the end of each epoch.
     given = {}
@@ -97,7 +98,7 @@ def test_reading_is_not_tuned_at_run_time(model, stripes, monkeypatch):
 
 def test_the_recipe_is_the_classic_one(model, stripes):
     fit(model, stripes, epochs=1, verbose=False)
-    assert type(model.optimizer) is keras.optimizers.SGD
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
     assert model.loss.get_config()["from_logits"] is True
 
@@ -120,7 +121,7 @@ def test_a_softmax_at_the_end_is_noticed(end, stripes):
 def test_a_compiled_model_keeps_its_own(model, stripes):
     model.compile("adam", "sparse_categorical_crossentropy", metrics=[])
     log = fit(model, stripes, epochs=1, verbose=False)
-    assert type(model.optimizer) is keras.optimizers.Adam
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
     assert sorted(log.history) == ["loss", "val_loss"]
 
 
@@ -250,6 +251,7 @@ def test_plot_without_training():
         TrainingLog().plot()
 
 
+@pytest.mark.tensorflow  # which hears of 20 steps at a time, the others of each
 def test_notebook_table(model, stripes, monkeypatch):
     shown = []
     handle = SimpleNamespace(update=lambda table: shown.append(table._repr_html_()))
