@@ -9,6 +9,7 @@ of networks on JAX and, if it is installed, on PyTorch, and on JAX what two proc
 """
 
 import argparse
+import datetime
 import importlib
 import importlib.util
 import json
@@ -111,14 +112,18 @@ def _version(package: str) -> str | None:
 
 
 class Record:
-    """The results of one machine in a file, each written as soon as it is there.
+    """The results in a file, each written as soon as it is there, with processor and date.
 
     What was measured before stays, until it is measured again: an hour that breaks off is not lost.
-    On another machine, or with other versions, all begins anew.
+    With another number of cores, or other versions, all begins anew.
     """
 
     def __init__(self, path: Path, machine: dict[str, Any]) -> None:
         self._path = path
+        self._made = {
+            "processor": runner.processor(),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        }
         self._content: dict[str, Any] = {"machine": machine, "comparisons": [], "growth": []}
         if path.exists():
             kept = json.loads(path.read_text("utf-8"))
@@ -131,7 +136,7 @@ class Record:
         results = self._content.setdefault(kind, [])
         places = [i for i, other in enumerate(results) if other[key] == result[key]]
         first = places[0] if places else len(results)
-        results[first : first + 1] = [result]
+        results[first : first + 1] = [result | self._made]
         self._path.parent.mkdir(exist_ok=True)
         partial = self._path.with_suffix(".partial")
         partial.write_text(json.dumps(self._content, indent=2) + "\n", "utf-8")

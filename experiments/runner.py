@@ -187,7 +187,7 @@ def machine() -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit,
         "versions": {"python": platform.python_version(), **versions},
-        "processor": _processor(),
+        "processor": processor(),
         "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0",
     }
@@ -200,7 +200,8 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name the processor of this machine."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:

@@ -1,5 +1,6 @@
 """The benchmarks: what they say of measurements, and that they run."""
 
+import datetime
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from cnn_tf._convolution import NAMES
 from cnn_tf.functional import choose_algorithm
 from cnn_tf.recipes import Record as Recorded
 from cnn_tf.recipes import read_content
+from experiments import runner
 from experiments.runner import RECORDS
 
 ROOT = Path(__file__).parent.parent
@@ -194,7 +196,12 @@ def test_results_are_kept_one_by_one(tmp_path):
     machine = {"cores": 2, "peak": 3.0}
 
     def kept():
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
+        for kind in ("comparisons", "growth"):
+            for each in content[kind]:
+                assert each.pop("processor") == runner.processor()
+                assert datetime.date.fromisoformat(each.pop("date"))
+        return content
 
     record = Record(path, machine)
     for title, ratio in (("a", 1), ("b", 2)):
