@@ -16,7 +16,6 @@ os.environ.update(
     if "PYTEST_XDIST_WORKER" in os.environ
     else {}
 )
-os.environ.setdefault("JAX_ENABLE_X64", "1")  # or JAX computes in 32 bits what is asked for in 64
 # XLA takes seconds over what then runs for milliseconds; for such programs JAX has this option.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
@@ -31,6 +30,8 @@ from tools.chromium import find as find_chromium
 # is given, as the weekly run gives one.
 SEED = os.environ.get("CNN_TF_SEED")
 BACK_END = os.environ.get("KERAS_BACKEND") or "tensorflow"  # without Keras, which takes seconds
+if BACK_END == "jax":  # else it computes in 32 bits what tests ask for in 64
+    os.environ.setdefault("JAX_ENABLE_X64", "1")
 hypothesis.settings.register_profile(
     "cnn_tf",
     derandomize=SEED is None,

@@ -198,8 +198,8 @@ const [LEFT, TOP, UNDER] = [44, 24, 30];
 const HEIGHT = 200;
 
 /**
- * A drawing of curves over the steps. Its parts stay, and only what has changed is set anew: a
- * browser takes ten times as long to lay out texts as to move them.
+ * A drawing of curves over the steps. Its parts stay, and only what has changed is set anew, so
+ * that the browser need not lay out the texts of the axes ten times a second.
  */
 export class Plot {
   /** The ends of the lines that it shows: they grow, and do not change otherwise. */
