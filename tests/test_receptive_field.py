@@ -2,7 +2,6 @@
 
 import random
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,8 +17,6 @@ from cnn_tf.receptive_field import (
     receptive_field_by_gradient,
     receptive_field_plot,
 )
-
-ROOT = Path(__file__).parents[1]
 
 
 def box(field, row, column, size):
