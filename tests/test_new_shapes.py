@@ -35,7 +35,7 @@ def cost():
     return ratio
 
 
-# To be reached: 2, 2 and 1.1. Measured at rest: 1.3, 2.3 and 1.6. A graph of ours has more
+# To be reached: 2, 2 and 1.1. Measured at rest: 1.0, 2.2 and 1.7. A graph of ours has more
 # operations than one of Keras's, each of which is traced; and TensorFlow keeps the graph of every
 # training step that Keras makes, of its own layers too, for as long as it runs.
 @pytest.mark.slow

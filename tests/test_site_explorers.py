@@ -2216,12 +2216,13 @@ def test_a_part_is_drawn_in_each_frame_and_axes_stay(show, page):
           for (const it of root.querySelectorAll(".chart, .runs")) observer.observe(it, what); }"""
     )
     press(explorer, "Train")
-    wait_for_step(explorer, 60)
-    counts = page.evaluate("parts.slice(3)")  # at first the button has all drawn
-    assert len(counts) > 5
-    assert max(counts) == 1
-    curve = explorer.locator(".chart polyline").nth(1).get_attribute("points")
-    assert len(curve.split()) > 30
+    page.wait_for_function(
+        """() => { const root = document.querySelector("cnn-training").shadowRoot;
+          const lines = [...root.querySelectorAll(".chart polyline")];
+          const grown = lines.some(it => it.getAttribute("points").split(" ").length > 30);
+          return grown && parts.length > 12; }"""
+    )
+    assert max(page.evaluate("parts.slice(3)")) == 1  # at first the button has all drawn
     assert page.evaluate("text.isConnected")
 
 

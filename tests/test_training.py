@@ -98,7 +98,7 @@ def test_reading_is_not_tuned_at_run_time(model, stripes, monkeypatch):
 
 def test_the_recipe_is_the_classic_one(model, stripes):
     fit(model, stripes, epochs=1, verbose=False)
-    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert type(model.optimizer).__name__ == "SGD"
     assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
     assert model.loss.get_config()["from_logits"] is True
 
@@ -121,7 +121,7 @@ def test_a_softmax_at_the_end_is_noticed(end, stripes):
 def test_a_compiled_model_keeps_its_own(model, stripes):
     model.compile("adam", "sparse_categorical_crossentropy", metrics=[])
     log = fit(model, stripes, epochs=1, verbose=False)
-    assert isinstance(model.optimizer, keras.optimizers.Adam)
+    assert type(model.optimizer).__name__ == "Adam"
     assert sorted(log.history) == ["loss", "val_loss"]
 
 
