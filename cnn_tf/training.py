@@ -119,6 +119,7 @@ def fit(
         if loss is None:
             logits = not ends_in_softmax(model)
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+        _backend.let_compile(model)
         model.compile(
             optimizer=keras.optimizers.SGD(0.1) if optimizer is None else optimizer,
             loss=loss,

@@ -152,7 +152,7 @@ EACH_BACK_END = {
     f"test_{name}"
     for name in (
         *("functional", "layers", "keras_suite", "receptive_field", "models", "training"),
-        "recipes",
+        *("recipes", "checkpoints"),
     )
 }
 

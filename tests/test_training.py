@@ -11,6 +11,7 @@ import pytest
 
 from cnn_tf import LeNet, TrainingLog, fit
 from cnn_tf.training import NotebookProgress
+from tests.back_end import BACK_END
 from tests.stripes import stripes
 
 
@@ -101,6 +102,26 @@ def test_the_recipe_is_the_classic_one(model, stripes):
     assert type(model.optimizer).__name__ == "SGD"
     assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
     assert model.loss.get_config()["from_logits"] is True
+
+
+MOVE_PICTURES = {
+    "RandomPerspective": (),
+    "RandomRotation": (0.1,),
+    "RandomShear": (0.1,),
+    "RandomTranslation": (0.1, 0.1),
+    "RandomZoom": (0.1,),
+}
+
+
+@pytest.mark.parametrize("name", MOVE_PICTURES)
+def test_on_jax_what_moves_pictures_is_compiled_with_the_rest(name, stripes):
+    """Keras would compile nothing of the step."""
+    moved = keras.Sequential([getattr(keras.layers, name)(*MOVE_PICTURES[name])])
+    layers = [moved, keras.layers.Flatten(), keras.layers.Dense(4)]
+    model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    log = fit(model, stripes, epochs=1, verbose=False)
+    assert model.jit_compile is (BACK_END == "jax")
+    assert np.isfinite(log.history["loss"]).all()
 
 
 ENDS = {
