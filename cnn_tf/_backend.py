@@ -161,7 +161,8 @@ def gradient(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
             value = function(variable)
         result = tape.gradient(value, variable, unconnected_gradients="zero")
     elif NAME == "jax":
-        result = jax.grad(function)(keras.ops.convert_to_tensor(x))
+        # In one: else each operation would be compiled on its own, for each shape.
+        result = jax.jit(jax.grad(function))(keras.ops.convert_to_tensor(x))
     elif NAME == "torch":
         variable = keras.ops.convert_to_tensor(x).requires_grad_(True)
         (result,) = torch.autograd.grad(function(variable), variable, materialize_grads=True)

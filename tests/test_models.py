@@ -279,15 +279,17 @@ def test_a_model_computes_in_another_type_and_keeps_its_logits_exact(make):
     assert {layer.compute_dtype for layer in hidden[:-1]} == {"bfloat16"}
     assert {str(weights.dtype) for weights in model.weights} == {"float32"}
     images = np.random.default_rng(0).random((3, 28, 28, 1), "float32")
-    assert type_of(model(images)) == "float32"
+    outputs = model.predict(images, verbose=0)  # compiled, for JAX's sake
+    assert type_of(outputs) == "float32"
     exact = make()
     exact.set_weights(model.get_weights())
-    assert_close(model(images), exact(images), atol=0.1)
+    expected = exact.predict(images, verbose=0)
+    assert_close(outputs, expected, atol=0.03 * np.abs(expected).max())  # 0.011 in 40 draws
     twice = make(dtype="float64")
-    assert type_of(twice(images)) == "float64"
+    assert type_of(twice.predict(images, verbose=0)) == "float64"
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        assert type_of(make()(images)) == "float32"
+        assert type_of(make().predict(images, verbose=0)) == "float32"
     finally:
         keras.config.set_dtype_policy(before)
     with pytest.raises(ValueError, match="colour"):
