@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import update_wrapper
 from pathlib import Path
@@ -107,11 +107,29 @@ def _answering(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
     def run(*arguments: Any, as_json: bool, **options: Any) -> None:
-        found = command(*arguments, as_json=as_json, **options)
+        with _output_of_libraries_to_stderr() if as_json else contextlib.nullcontext():
+            found = command(*arguments, as_json=as_json, **options)
         if as_json:
             click.echo(json.dumps(found, indent=1))
 
     return update_wrapper(run, command, updated=("__dict__",))
+
+
+@contextlib.contextmanager
+def _output_of_libraries_to_stderr() -> Iterator[None]:
+    """Keep the standard output free, of what is printed beside Python too.
+
+    Gloo, by which processes on CPUs reach one another, tells there whom it has reached.
+    """
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(output, 1)
+        os.close(output)
 
 
 _data_option = click.option(

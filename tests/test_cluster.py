@@ -191,8 +191,11 @@ def test_the_container_of_the_kubernetes_file_trains_with_the_others(tmp_path, s
             )
     for code, told in [end(process) for process in started]:
         assert code == 0, told
-    assert '"devices": 2' in (tmp_path / "pod-0.log").read_text("utf-8")
-    assert '"process": 1' in (tmp_path / "pod-1.log").read_text("utf-8")
+    first, second = (
+        json.loads((tmp_path / f"pod-{number}.log").read_text("utf-8")) for number in range(2)
+    )
+    assert first["devices"] == 2
+    assert second == {"process": 1}
     assert (tmp_path / "lenet" / "epoch-0001.npz").is_file()
     assert (tmp_path / "lenet.keras").is_file()
 
