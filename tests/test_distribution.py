@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_tf import LeNet, fit
+from cnn_tf import LeNet, _backend, fit
 from cnn_tf.distribution import distribute
 
 ROOT = Path(__file__).parent.parent
@@ -194,6 +194,22 @@ def test_a_distribution_that_keras_ignores_is_refused(data):
             fit(LeNet(), data, verbose=False)
     finally:
         keras.distribution.set_distribution(None)
+
+
+def test_a_strategy_for_several_hosts_is_refused():
+    # A real one has to be made before TensorFlow does anything else.
+    strategy = type("MultiWorkerMirroredStrategy", (), {})()
+    with pytest.raises(NotImplementedError, match="not work under a MultiWorkerMirroredStrategy"):
+        _backend.group(strategy)
+
+
+def test_batches_that_would_be_cut_twice_are_refused(monkeypatch):
+    parallel = SimpleNamespace(auto_shard_dataset=True)
+    monkeypatch.setattr(_backend, "NAME", "jax")
+    monkeypatch.setattr(_backend, "jax", SimpleNamespace(process_count=lambda: 2), raising=False)
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: parallel)
+    with pytest.raises(NotImplementedError, match=r"auto_shard_dataset=True\. Set it to False"):
+        _backend.group()
 
 
 def test_several_processes_are_refused_on_tensorflow(monkeypatch):

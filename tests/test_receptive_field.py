@@ -238,6 +238,12 @@ def test_channels_first():
     np.testing.assert_array_equal(seen, [[0, 0, 0, 0], [0, 0, 1, 1]])
 
 
+def test_a_back_end_without_gradients_is_named(monkeypatch):
+    monkeypatch.setattr(_backend, "NAME", "numpy")
+    with pytest.raises(NotImplementedError, match=r"Received: 'numpy'\. Set"):
+        receptive_field_by_gradient([layers.ReLU()], 0, 0, (3, 3, 1))
+
+
 def test_half_precision_is_left_aside():
     chain = [Conv2D(4, 3, dtype="mixed_float16") for _ in range(20)]
     assert receptive_field_by_gradient(chain, 0, 0, (41, 41, 1)).all()
