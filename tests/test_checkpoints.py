@@ -17,7 +17,7 @@ from tests.back_end import BACK_END
 from tests.stripes import stripes
 
 EPOCHS = 6
-KILLS = 20 if BACK_END == "tensorflow" else 6
+KILLS = 20 if BACK_END == "tensorflow" else 6  # what is killed is the same; each takes seconds
 
 
 def make_model():
