@@ -97,6 +97,15 @@ def cut_axes(x: Tensor, ranges: Mapping[int, tuple[int, int]]) -> Tensor:
     return tf.slice(x, begin, size)
 
 
+def split(x: Tensor, parts: Sequence[int], axis: int) -> list[Tensor]:
+    """Parts of an axis, of so many entries each: Keras's own computes in the graph which."""
+    if len(parts) == 1:
+        return [x]
+    if is_tensorflow(x):
+        return list(tf.split(x, parts, axis))
+    return list(keras.ops.split(x, np.cumsum(parts[:-1]).tolist(), axis))
+
+
 def take(x: Tensor, entries: np.ndarray, axis: int = 0) -> Tensor:
     """The entries of an axis with these numbers, none negative: Keras's own looks for such."""
     if is_tensorflow(x):
@@ -149,7 +158,7 @@ def custom_gradient(
         return y, of_known_shape
 
     # In a branch of tf.cond, a custom gradient cannot read what comes from outside.
-    return with_gradient(*map(tf.identity, tensors))
+    return with_gradient(*(each if _is_here(each) else tf.identity(each) for each in tensors))
 
 
 def gradient(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
@@ -181,8 +190,14 @@ def after(tensors: Sequence[Tensor]) -> contextlib.AbstractContextManager[Any]:
     """
     if tf.executing_eagerly():
         return contextlib.nullcontext()
-    graph = tf.compat.v1.get_default_graph()
-    return tf.control_dependencies([tensor for tensor in tensors if tensor.graph is graph])
+    return tf.control_dependencies(list(filter(_is_here, tensors)))
+
+
+def _is_here(tensor: Tensor) -> bool:
+    """Whether a tensor belongs to the TensorFlow graph that is being made, if one is."""
+    if tf.executing_eagerly():
+        return True
+    return getattr(tensor, "graph", None) is tf.compat.v1.get_default_graph()
 
 
 @contextlib.contextmanager

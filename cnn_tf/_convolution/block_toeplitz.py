@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import Tensor, custom_gradient, cut, is_tensorflow, matmul, take
+from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow, matmul, split, take
 from cnn_tf._convolution.cost import copy, memory, once, product
 from cnn_tf._convolution.geometry import Axis, Geometry
 from cnn_tf._convolution.windows import (
@@ -101,19 +101,18 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
         return _gather(x, strips, geometry), lambda d: _add_up(d, strips, geometry)
 
     seen = custom_gradient(gather, x) if is_tensorflow(x) else gather(x)[0]
-    band = _band(kernel, strips, geometry)
-    y = matmul(ops.reshape(seen, (-1, band.shape[0])), band)
+    y = matmul(seen, _band(kernel, strips, geometry))
     if bias is not None:  # before the change of shape: then TensorFlow adds it within the product
-        # A sum has a shorter gradient than ops.tile.
-        rows = ops.add(ops.zeros((strips.outputs, 1), bias.dtype), bias)
-        y = ops.add(y, ops.reshape(rows, (-1,)))
+        # The gradients of this stack, and of the split below, are short: ops.tile's is not.
+        y = ops.add(y, ops.reshape(ops.stack([bias] * strips.outputs), (-1,)))
     columns = strips.number * strips.outputs
     y = ops.reshape(y, (-1, geometry.rows.outputs, columns, geometry.filters))
-    return cut(y, 2, 0, geometry.columns.outputs)
+    beyond = columns - geometry.columns.outputs
+    return split(y, [columns - beyond, beyond], axis=2)[0] if beyond else y
 
 
 def _gather(x: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
-    """What the strips see: (batch, out_h * number, k_h, width * c_i)."""
+    """What the strips see: (batch * out_h * number, k_h * width * c_i)."""
     rows, number = geometry.rows, strips.number
     (top, bottom), (left, _) = geometry.pads
     # From the image's own last column on, the strips may need more zeros, or not see all.
@@ -123,16 +122,15 @@ def _gather(x: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     x = ops.reshape(x, (-1, rows.padded * number, strips.width * geometry.channels))
     first, tap = np.arange(rows.outputs) * rows.stride, np.arange(rows.window) * rows.dilation
     seen = (first[:, None, None] + tap) * number + np.arange(number)[:, None]
-    return take(x, np.reshape(seen, (-1, rows.window)), axis=1)
+    x = take(x, np.reshape(seen, (-1, rows.window)), axis=1)
+    return ops.reshape(x, (-1, rows.window * strips.width * geometry.channels))
 
 
 def _add_up(seen: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     """Add up, for each pixel, what the strips that saw it hold: the adjoint of `_gather`."""
-    size = strips.width * geometry.channels
-    seen = ops.reshape(
-        seen, (-1, geometry.rows.outputs, strips.number, geometry.rows.window * size)
-    )
-    rows = [cut(seen, 3, u * size, (u + 1) * size) for u in range(geometry.rows.window)]
+    taps, size = geometry.rows.window, strips.width * geometry.channels
+    seen = ops.reshape(seen, (-1, geometry.rows.outputs, strips.number, taps * size))
+    rows = split(seen, [size] * taps, axis=3)
     x = untaps(rows, 1, geometry.rows.without_pads())
     x = add_wide_windows(x, strips.step, geometry.channels)
     (top, _), (left, _) = geometry.pads
@@ -145,24 +143,20 @@ def _band(kernel: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     Its blocks of `c_o` numbers are rows of the kernel, or zeros.
     """
     (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
-    output = np.arange(strips.outputs)
-    u, v, c, _ = np.ogrid[:k_h, :k_w, :channels, :1]
+    height, output = k_h * strips.width * channels, np.arange(strips.outputs)[:, None, None, None]
+    u, v, c = np.ogrid[:k_h, :k_w, :channels]
     column = v * geometry.columns.dilation + output * geometry.columns.stride
-    # For each row of the kernel and each output of a strip, the row of the band that meets it.
-    rows = ((u * strips.width + column) * channels + c).reshape(-1, strips.outputs)
-    height = k_h * strips.width * channels
-    there = np.full((height, strips.outputs), len(rows))  # the row of zeros
-    there[rows, output] = np.arange(len(rows))[:, None]
-
-    def place(kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    # For each output of a strip and each row of the kernel, the row of the band that meets it.
+    rows = (u * strips.width + column) * channels + c
+    if is_tensorflow(kernel):  # there `take` has a slow gradient; on PyTorch, ops.scatter is slow
+        places = np.stack(np.broadcast_arrays(rows, output), axis=-1)
+        band = ops.scatter(
+            places, ops.stack([kernel] * strips.outputs), (height, strips.outputs, filters)
+        )
+    else:
+        rows = rows.reshape(strips.outputs, -1)
+        there = np.full((height, strips.outputs), rows.shape[1])  # the row of zeros
+        there[rows, output[:, :, 0, 0]] = np.arange(rows.shape[1])
         zeros = ops.zeros((1, filters), kernel.dtype)
         band = take(ops.concatenate([ops.reshape(kernel, (-1, filters)), zeros]), there)
-
-        def gradient(upstream: Tensor) -> Tensor:
-            blocks = ops.reshape(upstream, (-1, filters))
-            total = ops.sum(take(blocks, rows * strips.outputs + output), axis=1)
-            return ops.reshape(total, kernel.shape)
-
-        return ops.reshape(band, (height, -1)), gradient
-
-    return custom_gradient(place, kernel) if is_tensorflow(kernel) else place(kernel)[0]
+    return ops.reshape(band, (height, -1))

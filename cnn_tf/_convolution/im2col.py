@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow, matmul, take
+from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow, matmul, split, take
 from cnn_tf._convolution.cost import copy, memory, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import interleaved, pad_zeros, region, segment
@@ -67,7 +67,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
             d = ops.reshape(upstream, (-1, filters))
             to_kernel = ops.stack([ops.transpose(matmul(d, row, transpose="a")) for row in seen])
             to_kernel = ops.reshape(to_kernel, (k_h, k_w, channels, filters))
-            return _image_gradient(upstream, kernel, geometry), to_kernel
+            return _image_gradient(upstream, matrices, geometry), to_kernel
 
         return y, gradients
 
@@ -75,8 +75,8 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     return y if bias is None else ops.add(y, bias)
 
 
-def _image_gradient(upstream: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
-    """What each pixel gets from all windows that saw it (col2im)."""
+def _image_gradient(upstream: Tensor, matrices: list[Tensor], geometry: Geometry) -> Tensor:
+    """What each pixel gets from all windows that saw it (col2im), by the rows of the kernel."""
     (k_h, k_w), (s_h, s_w) = geometry.kernel, geometry.strides
     channels, filters, out_w = geometry.channels, geometry.filters, geometry.columns.outputs
     (top, _), (left, _) = geometry.pads
@@ -94,10 +94,12 @@ def _image_gradient(upstream: Tensor, kernel: Tensor, geometry: Geometry) -> Ten
             region(upstream, (first_h - u // s_h, last_h - u // s_h), (0, out_w)) for u in taps
         ]
         began = ops.reshape(ops.concatenate(began, axis=-1), (-1, len(taps) * filters))
+        matrix = ops.concatenate([matrices[u] for u in taps], axis=1)
+        columns = [min(s_w, k_w - v) * channels for v in range(0, k_w, s_w)]
         total = None
-        for step, v in enumerate(range(0, k_w, s_w)):  # taps in the window's own block, in the next
-            matrices = [ops.reshape(kernel[u, v : v + s_w], (-1, filters)) for u in taps]
-            pixels = matmul(began, ops.concatenate(matrices, axis=1), transpose="b")
+        # The columns that lie in the window's own block, those in the next one, ...
+        for step, part in enumerate(split(matrix, columns, axis=0)):
+            pixels = matmul(began, part, transpose="b")
             pixels = ops.reshape(pixels, (-1, last_h - first_h, out_w, pixels.shape[1]))
             pixels = region(pixels, (0, last_h - first_h), (first_w - step, last_w - step))
             pixels = segment(pixels, 3, 0, s_w * channels)

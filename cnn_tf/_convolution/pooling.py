@@ -10,6 +10,7 @@ On TensorFlow the gradients are written out: automatic differentiation would pad
 each part, select twice for each comparison, and divide the gradient among cells that tie.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from keras import ops
 
 from cnn_tf._backend import Tensor, custom_gradient, cut, gate, is_tensorflow, reduce_max, take
 from cnn_tf._convolution.geometry import Axis
-from cnn_tf._convolution.windows import interleaved, pad_zeros, segment, shifted, taps
+from cnn_tf._convolution.windows import pad_zeros, segment, shifted, stacked, taps
 
 Tensors = list[Tensor]
 
@@ -57,35 +58,38 @@ def mean(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """The mean of each window of images `(batch, h, w, c)`; padded cells count as zeros."""
     kind = _Kind(0, False, _sums, _to_all, ops.sum)
     # Rows first, for whole rows are copied faster.
-    return _reduce(x, kind, (1, rows), (2, columns), cells=rows.window * columns.window)
+    return _reduce(x, kind, (1, rows), (2, columns), divisor=rows.window * columns.window)
 
 
-def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis], cells: int | None = None) -> Tensor:
-    """Reduce the windows along one axis after the other, and divide by a number of cells."""
+def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis], divisor: int | None = None) -> Tensor:
+    """Reduce the windows along one axis after the other, and divide by a number."""
     known = x.shape[3] is not None and all(axis.known for _, axis in steps)
     if not is_tensorflow(x) or not known:
         pads = {number: axis.pads for number, axis in steps}
         x = pad_zeros(x, (pads[1], pads[2]), kind.neutral)
         for number, axis in steps:
             x = kind.combine(taps(x, number, axis.without_pads()))[-1]
-        return x if cells is None else x / cells
+        return x if divisor is None else x / divisor
 
     def forward(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        done = []
+        shape, done = list(x.shape), []
+        images = (-1, *shape[1:])
         for number, axis in steps:
-            along = _Along(number, axis, kind)
-            blocks = along.blocks(x)
+            along = _Along(axis, math.prod(shape[number + 1 :]), kind)
+            cells, blocks = along.blocks(x)
             combined = kind.combine(along.parts(x, blocks))
-            done.append((along, x, blocks, combined))
-            x = combined[-1]
+            done.append((along, cells, blocks, combined))
+            x, shape[number] = combined[-1], axis.outputs
+        x = ops.reshape(x, (-1, *shape[1:]))
 
         def gradient(upstream: Tensor) -> Tensor:
-            upstream = upstream if cells is None else upstream / cells
-            for along, x, blocks, combined in reversed(done):
-                upstream = along.to_cells(kind.share(upstream, combined), x, blocks)
-            return upstream
+            upstream = upstream if divisor is None else upstream / divisor
+            for along, cells, blocks, combined in reversed(done):
+                parts = kind.share(along.flat(upstream, along.axis.outputs), combined)
+                upstream = along.to_cells(parts, cells, blocks)
+            return ops.reshape(upstream, images)
 
-        return x if cells is None else x / cells, gradient
+        return x if divisor is None else x / divisor, gradient
 
     return custom_gradient(forward, x)
 
@@ -93,16 +97,18 @@ def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis], cells: int | None 
 class _Along:
     """The windows along one axis, its size known, in parts: blocks of `stride` cells, and cells.
 
+    Images are taken as (before, cells, behind), the other axes flat.
+
     Args:
-        number: The number of the axis.
         axis: The axis, with its pads.
+        behind: Numbers of a cell.
         kind: What is done.
     """
 
-    def __init__(self, number: int, axis: Axis, kind: _Kind) -> None:
+    def __init__(self, axis: Axis, behind: int, kind: _Kind) -> None:
         if axis.outputs == 1 and axis.cells < 2 * axis.window and not any(axis.pads):
             axis = axis._replace(stride=axis.window)  # a single block
-        self._number, self._axis, self._kind = number, axis, kind
+        self.axis, self._behind, self._kind = axis, behind, kind
         self._whole = axis.cells // axis.stride  # blocks
         first = axis.before % axis.stride  # the tap that meets the beginning of a block
         count = (axis.window - first) // axis.stride if axis.stride > 1 else 0
@@ -116,21 +122,30 @@ class _Along:
         self._parts += [(tap, 1) for tap in range(behind, axis.window)]
         self._has_blocks = count > 0
 
-    def blocks(self, x: Tensor) -> Tensor | None:
-        """What each block comes to, if any part of a window is a block."""
+    def flat(self, x: Tensor, size: int) -> Tensor:
+        """Images of so many cells along the axis, as (before, size, behind)."""
+        return ops.reshape(x, (-1, size, self._behind))
+
+    def blocks(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The cells of each block, and what they come to, if any part of a window is a block."""
         if not self._has_blocks:
-            return None
-        blocks = self._kind.reduce(self._in_blocks(x), 2)
-        return ops.reshape(blocks, self._shape(x, self._whole))
+            return None, None
+        axis, whole = self.axis, self._whole
+        if axis.cells % axis.stride:
+            x = cut(self.flat(x, axis.cells), 1, 0, whole * axis.stride)
+        cells = ops.reshape(x, (-1, whole, axis.stride, self._behind))
+        return cells, self._kind.reduce(cells, 2)
 
     def parts(self, x: Tensor, blocks: Tensor | None) -> Tensors:
         """What each part of a window comes to, as the window moves along the axis."""
-        number, axis, result = self._number, self._axis, []
+        axis, result = self.axis, []
+        if any(size == 1 for _, size in self._parts):
+            x = self.flat(x, axis.cells)
         for tap, size in self._parts:
             first = tap - axis.before
             if size > 1:
                 block = first // axis.stride
-                result.append(cut(blocks, number, block, block + axis.outputs))
+                result.append(cut(blocks, 1, block, block + axis.outputs))
                 continue
             cells = first + axis.stride * np.arange(axis.outputs)
             if self._kind.idempotent:  # beyond the image: its last cell, which the window meets too
@@ -139,46 +154,36 @@ class _Along:
             ahead = int(np.sum(cells < 0))
             beyond = len(cells) - ahead - len(inside)
             if len(inside) and inside[-1] - inside[0] == len(inside) - 1:  # they lie side by side
-                seen = cut(x, number, int(inside[0]), int(inside[-1]) + 1)
+                seen = cut(x, 1, int(inside[0]), int(inside[-1]) + 1)
             else:
-                seen = take(x, inside, number)
-            result.append(shifted(seen, number, ahead, beyond, self._kind.neutral))
+                seen = take(x, inside, 1)
+            result.append(shifted(seen, 1, ahead, beyond, self._kind.neutral))
         return result
 
-    def to_cells(self, parts: Tensors, x: Tensor, blocks: Tensor | None) -> Tensor:
-        """Add up, for each cell, the gradients of the parts that hold it."""
-        number, axis, whole = self._number, self._axis, self._whole
+    def to_cells(self, parts: Tensors, cells: Tensor | None, blocks: Tensor | None) -> Tensor:
+        """Add up, for each cell, the gradients of the parts that hold it: one cell after another.
+
+        They come in that order, but perhaps with an axis of blocks and one of cells in a block.
+        """
+        axis, whole = self.axis, self._whole
         count = -(-axis.cells // axis.stride)  # blocks, with one that is not whole
         phases: list[Tensor | None] = [None] * axis.stride  # first cells of all blocks, second, ...
         of_blocks = None
         for (tap, size), part in zip(self._parts, parts, strict=True):
             block, phase = divmod(tap - axis.before, axis.stride)
             if size > 1:
-                of_blocks = _plus(of_blocks, segment(part, number, -block, whole - block))
+                of_blocks = _plus(of_blocks, segment(part, 1, -block, whole - block))
             else:
-                phases[phase] = _plus(phases[phase], segment(part, number, -block, count - block))
+                phases[phase] = _plus(phases[phase], segment(part, 1, -block, count - block))
         if blocks is not None:
             combined: Tensors = [None] * axis.stride
-            if self._kind.idempotent:  # who of a block has won
-                cells = self._in_blocks(x)  # of which the last is not needed
-                first = [cut(cells, 2, i, i + 1) for i in range(axis.stride - 1)]
-                first = [ops.reshape(each, self._shape(x, whole)) for each in first]
-                combined = [*self._kind.combine(first), blocks]
+            if self._kind.idempotent:  # who of a block has won; the last cell is not needed
+                combined = [*self._kind.combine(ops.unstack(cells, axis=2)[:-1]), blocks]
             for phase, part in enumerate(self._kind.share(of_blocks, combined)):
-                phases[phase] = _plus(phases[phase], segment(part, number, 0, count))
-        return segment(interleaved(phases, number), number, 0, axis.cells)
-
-    def _in_blocks(self, x: Tensor) -> Tensor:
-        """(before, blocks, stride, behind): the axis in whole blocks, the others flat."""
-        x = cut(x, self._number, 0, self._whole * self._axis.stride)
-        behind = int(np.prod(x.shape[self._number + 1 :]))
-        return ops.reshape(x, (-1, self._whole, self._axis.stride, behind))
-
-    def _shape(self, x: Tensor, size: int) -> tuple[int, ...]:
-        """The shape of x with another size along the axis."""
-        _, *others = x.shape
-        others[self._number - 1] = size
-        return (-1, *others)
+                phases[phase] = _plus(phases[phase], segment(part, 1, 0, count))
+        x = stacked(phases, 1)
+        over = count * axis.stride - axis.cells
+        return cut(self.flat(x, axis.cells + over), 1, 0, axis.cells) if over else x
 
 
 def _plus(total: Tensor | None, part: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut, cut_axes, sizes
+from cnn_tf._backend import Tensor, cut, cut_axes, sizes, split
 from cnn_tf._convolution.geometry import Axis
 from cnn_tf.arguments import is_symbolic
 
@@ -72,15 +72,17 @@ def untaps(parts: Sequence[Tensor], number: int, axis: Axis) -> Tensor:
 
 def interleaved(phases: Sequence[Tensor | None], number: int) -> Tensor:
     """One entry of each phase after the other along an axis; `None` stands for zeros."""
-    if len(phases) == 1:
-        return phases[0]
+    x = stacked(phases, number)
+    shape = (-1, *sizes(x))
+    return ops.reshape(x, (*shape[:number], shape[number] * len(phases), *shape[number + 2 :]))
+
+
+def stacked(phases: Sequence[Tensor | None], number: int) -> Tensor:
+    """The phases of an axis along another one behind it: in memory they are interleaved."""
     if any(phase is None for phase in phases):
         empty = ops.zeros_like(next(phase for phase in phases if phase is not None))
         phases = [empty if phase is None else phase for phase in phases]
-    x = ops.stack(phases, axis=number + 1)
-    shape = (-1, *sizes(x))
-    size = shape[number] * len(phases)
-    return ops.reshape(x, (*shape[:number], size, *shape[number + 2 :]))
+    return ops.stack(phases, axis=number + 1)
 
 
 def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
@@ -110,9 +112,9 @@ def add_wide_windows(windows: Tensor, step: int, channels: int) -> Tensor:
     """Add up, for each pixel, what the windows that saw it hold: the adjoint of `wide_windows`."""
     _, h, count, size = windows.shape
     axis, block = axis_of_blocks(size // channels, step, count), step * channels
+    parts = [block] * (axis.window - 1)
     total = None
-    for i in range(axis.window):
-        part = cut(windows, 3, i * block, min((i + 1) * block, size))
+    for i, part in enumerate(split(windows, [*parts, size - sum(parts)], axis=3)):
         pads = (i, axis.cells - count - i), (0, block - part.shape[3])
         part = part if pads == ((0, 0), (0, 0)) else ops.pad(part, ((0, 0), (0, 0), *pads))
         total = part if total is None else total + part
