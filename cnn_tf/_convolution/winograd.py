@@ -22,11 +22,21 @@ Source: Lavin and Gray (2016), *Fast algorithms for convolutional neural network
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut_axes, has_accelerator, matmul
+from cnn_tf._backend import (
+    Tensor,
+    custom_gradient,
+    cut_axes,
+    has_accelerator,
+    is_tensorflow,
+    matmul,
+    split,
+)
 from cnn_tf._convolution.cost import copy, memory, once, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import region
@@ -80,28 +90,17 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     n, channels, filters = m + r - 1, geometry.channels, geometry.filters
     tiles_h, tiles_w = _tiles(geometry)
 
-    # Axes: row and column of a pixel within its m x m block, image, row and column of the block.
-    blocks_h, blocks_w = tiles_h + 1, tiles_w + 1
-    (top, _), (left, _) = geometry.pads
-    x = region(x, (-top, m * blocks_h - top), (-left, m * blocks_w - left))
-    x = ops.reshape(x, (-1, blocks_h, m, blocks_w, m, channels))
-    x = ops.transpose(x, (2, 4, 0, 1, 3, 5))
-    # A tile sees a block and the first r - 1 rows and columns of those below and to the right.
-    seen, order = [], []
-    for i, rows in enumerate((m, r - 1)):
-        for j, columns in enumerate((m, r - 1)):
-            blocks = {3: (i, i + tiles_h), 4: (j, j + tiles_w)}
-            pixels = cut_axes(x, {0: (0, rows), 1: (0, columns), **blocks})
-            seen.append(ops.reshape(pixels, (rows * columns, -1)))
-            order += [(u + i * m) * n + v + j * m for u in range(rows) for v in range(columns)]
+    def gather(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        return _gather(x, geometry), lambda upstream: _add_up(upstream, geometry)
 
+    seen = custom_gradient(gather, x) if is_tensorflow(x) else gather(x)[0]
     a, b, g = matrices(m, r)
     # Both dimensions at once, by one matrix for each: kron(B', B') times the pixels of a tile.
     outputs_of, tile_of, kernel_of = (
         ops.convert_to_tensor(matrix, dtype=kernel.dtype)
-        for matrix in (np.kron(a.T, a.T), np.kron(b.T, b.T)[:, order], np.kron(g, g))
+        for matrix in (np.kron(a.T, a.T), np.kron(b.T, b.T)[:, _order(r)], np.kron(g, g))
     )
-    x = ops.reshape(matmul(tile_of, ops.concatenate(seen)), (n * n, -1, channels))
+    x = ops.reshape(matmul(tile_of, seen), (n * n, -1, channels))
     kernel = matmul(kernel_of, ops.reshape(kernel, (r * r, channels * filters)))
     y = matmul(x, ops.reshape(kernel, (n * n, channels, filters)))
     y = matmul(outputs_of, ops.reshape(y, (n * n, -1)))
@@ -109,6 +108,69 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     y = ops.reshape(ops.transpose(y, (2, 3, 0, 4, 1, 5)), (-1, tiles_h * m, tiles_w * m, filters))
     y = cut_axes(y, {1: (0, geometry.rows.outputs), 2: (0, geometry.columns.outputs)})
     return y if bias is None else ops.add(y, bias)
+
+
+class _Part(NamedTuple):
+    """What a tile sees of a block of `m` by `m` pixels: its own, or one below or to the right.
+
+    Args:
+        block: Rows and columns from the tile's own block to this one, each 0 or 1.
+        rows: Rows that are seen, from the first one on.
+        columns: Columns that are seen.
+    """
+
+    block: tuple[int, int]
+    rows: int
+    columns: int
+
+
+def _parts(r: int) -> list[_Part]:
+    """The parts of a tile: all of its own block, and `r - 1` rows and columns of the next ones."""
+    seen = _OUTPUTS, r - 1
+    return [_Part((i, j), seen[i], seen[j]) for i in (0, 1) for j in (0, 1)]
+
+
+def _order(r: int) -> list[int]:
+    """The numbers of a tile's pixels in the order of its parts."""
+    m, n = _OUTPUTS, _OUTPUTS + r - 1
+    return [
+        (u + i * m) * n + v + j * m
+        for (i, j), rows, columns in _parts(r)
+        for u in range(rows)
+        for v in range(columns)
+    ]
+
+
+def _gather(x: Tensor, geometry: Geometry) -> Tensor:
+    """The tiles: (pixels of a tile, batch * tiles * c_i)."""
+    m, (tiles_h, tiles_w), channels = _OUTPUTS, _tiles(geometry), geometry.channels
+    (top, _), (left, _) = geometry.pads
+    # Axes: row and column of a pixel within its block, image, row and column of the block.
+    x = region(x, (-top, m * (tiles_h + 1) - top), (-left, m * (tiles_w + 1) - left))
+    x = ops.reshape(x, (-1, tiles_h + 1, m, tiles_w + 1, m, channels))
+    x = ops.transpose(x, (2, 4, 0, 1, 3, 5))
+    seen = []
+    for (i, j), rows, columns in _parts(geometry.kernel[0]):
+        blocks = {3: (i, i + tiles_h), 4: (j, j + tiles_w)}
+        pixels = cut_axes(x, {0: (0, rows), 1: (0, columns), **blocks})
+        seen.append(ops.reshape(pixels, (rows * columns, -1)))
+    return ops.concatenate(seen)
+
+
+def _add_up(tiles: Tensor, geometry: Geometry) -> Tensor:
+    """Add up, for each pixel, what the tiles that saw it hold: the adjoint of `_gather`."""
+    m, (tiles_h, tiles_w), channels = _OUTPUTS, _tiles(geometry), geometry.channels
+    parts, total = _parts(geometry.kernel[0]), None
+    seen = split(tiles, [rows * columns for _, rows, columns in parts], axis=0)
+    for ((i, j), rows, columns), pixels in zip(parts, seen, strict=True):
+        pixels = ops.reshape(pixels, (rows, columns, -1, tiles_h, tiles_w, channels))
+        blocks = (i, 1 - i), (j, 1 - j)
+        pixels = ops.pad(pixels, ((0, m - rows), (0, m - columns), (0, 0), *blocks, (0, 0)))
+        total = pixels if total is None else total + pixels
+    x = ops.transpose(total, (2, 3, 0, 4, 1, 5))
+    x = ops.reshape(x, (-1, (tiles_h + 1) * m, (tiles_w + 1) * m, channels))
+    (top, _), (left, _) = geometry.pads
+    return region(x, (top, top + geometry.rows.cells), (left, left + geometry.columns.cells))
 
 
 def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
