@@ -1,4 +1,4 @@
-"""What new shapes cost: a program that prints seconds and megabytes, of our layers or of Keras's.
+"""What new shapes cost: a program that prints seconds, megabytes and operations of a graph.
 
 python tests/new_shapes.py cnn_tf|keras
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import cnn_tf
 
@@ -67,10 +68,25 @@ def megabytes():
     return pages * resource.getpagesize() / 2**20
 
 
+def operations(layers, side=20):
+    """How many operations a step of training has in TensorFlow's graph."""
+    model = network(layers, side)
+
+    def gradients(images, targets):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(images, training=True) - targets) ** 2)
+        return tape.gradient(loss, model.trainable_variables)
+
+    shapes = (8, side, side, 1), (8, 10)
+    step = tf.function(gradients).get_concrete_function(*map(tf.TensorSpec, shapes))
+    return len(step.graph.get_operations())
+
+
 if __name__ == "__main__":
     layers = {"cnn_tf": cnn_tf, "keras": keras.layers}[sys.argv[1]]
     new_models(layers, range(14, 18))  # what the first ones take stays
     before = megabytes()
     models = new_models(layers, range(20, 28))
     left = megabytes() - before
-    print(json.dumps({"batches": new_batch_sizes(layers), "models": models, "megabytes": left}))
+    result = {"batches": new_batch_sizes(layers), "models": models, "megabytes": left}
+    print(json.dumps({**result, "operations": operations(layers)}))

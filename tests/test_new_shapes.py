@@ -35,10 +35,12 @@ def cost():
     return ratio
 
 
-# To be reached: 2, 2 and 1.1. Measured at rest: 1.0, 2.2 and 1.7. A graph of ours has more
-# operations than one of Keras's, each of which is traced; and TensorFlow keeps the graph of every
-# training step that Keras makes, of its own layers too, for as long as it runs.
+# To be reached: 2, 2 and 1.1. Measured at rest: 1.1, 2.1 and 1.4. A graph of ours has 2.9 times the
+# operations of Keras's, each of which is traced; and TensorFlow keeps the graph of every training
+# step that Keras makes, of its own layers too, for as long as it runs.
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "bound"), [("batches", 2), ("models", 4), ("megabytes", 3)])
+@pytest.mark.parametrize(
+    ("what", "bound"), [("batches", 2), ("models", 3), ("megabytes", 2), ("operations", 3)]
+)
 def test_what_a_new_shape_costs(cost, what, bound):
     assert cost(what, bound) < bound
