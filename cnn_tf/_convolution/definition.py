@@ -11,6 +11,10 @@ This is the way that the book shows, and the one that all others are compared wi
 setting, every type and every back end.
 """
 
+import functools
+import operator
+from collections.abc import Sequence
+
 from keras import ops
 
 from cnn_tf._backend import Tensor, matmul, sizes
@@ -46,7 +50,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
         windows = ops.concatenate(taps(x, 2, geometry.columns), axis=-1)
         rows = taps(windows, 1, geometry.rows)  # each (batch, out_h, out_w, k_w * c_i)
         matrices = ops.reshape(kernel, (k_h, k_w * depth, filters))
-        y = sum(matmul(row, matrices[u]) for u, row in enumerate(rows))
+        y = _sum_of_products(rows, matrices)
     else:
         x = _split_channels(x, groups, depth)
         windows = ops.concatenate(taps(x, 3, geometry.columns), axis=-1)
@@ -55,9 +59,14 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
         rows = [ops.reshape(row, (groups, -1, inner)) for row in rows]
         matrices = ops.reshape(kernel, (k_h, inner, groups, filters // groups))
         matrices = ops.transpose(matrices, (0, 2, 1, 3))  # (k_h, groups, k_w * depth, c_o / groups)
-        y = sum(matmul(row, matrices[u]) for u, row in enumerate(rows))
+        y = _sum_of_products(rows, matrices)
         y = _join_channels(ops.reshape(y, (groups, -1, out_h, out_w, filters // groups)))
     return y if bias is None else ops.add(y, bias)
+
+
+def _sum_of_products(rows: Sequence[Tensor], matrices: Tensor) -> Tensor:
+    """For each row of the kernel, what it sees times its matrix: all added up."""
+    return functools.reduce(operator.add, map(matmul, rows, ops.unstack(matrices)))
 
 
 def _split_channels(x: Tensor, groups: int, depth: int) -> Tensor:

@@ -12,7 +12,9 @@ The gradient of the images takes the same way back, that of a weight is a sum ov
 Source: Chollet (2017), *Xception: deep learning with depthwise separable convolutions*.
 """
 
-from collections.abc import Callable
+import functools
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras import ops
@@ -43,23 +45,23 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     out_h, out_w = geometry.rows.outputs, geometry.columns.outputs
     multiplier = filters // channels
 
-    def seen(x: Tensor) -> list[list[Tensor]]:
-        """What each tap of each row of the kernel sees: `(batch, out_h, out_w, c, 1)`."""
-        rows = [taps(row, 2, geometry.columns) for row in taps(x, 1, geometry.rows)]
-        return [[ops.expand_dims(tap, -1) for tap in row] for row in rows]
+    def seen(x: Tensor) -> Iterator[Tensor]:
+        """What each tap sees, row by row: `(batch, out_h, out_w, c, 1)`."""
+        for row in taps(x, 1, geometry.rows):
+            for tap in taps(row, 2, geometry.columns):
+                yield ops.expand_dims(tap, -1)
 
     def correlate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        weights = ops.reshape(kernel, (k_h, k_w, channels, multiplier))
-        y = sum(tap * weights[u, v] for u, row in enumerate(seen(x)) for v, tap in enumerate(row))
+        weights = ops.unstack(ops.reshape(kernel, (k_h * k_w, channels, multiplier)))
+        y = functools.reduce(operator.add, map(operator.mul, seen(x), weights))
         y = ops.reshape(y, (-1, out_h, out_w, filters))
 
         def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
             d = ops.reshape(upstream, (-1, out_h, out_w, channels, multiplier))
-            to_taps = [
-                [ops.sum(d * weights[u, v], axis=-1) for v in range(k_w)] for u in range(k_h)
-            ]
-            to_x = untaps([untaps(row, 2, geometry.columns) for row in to_taps], 1, geometry.rows)
-            to_kernel = [ops.sum(tap * d, axis=(0, 1, 2)) for row in seen(x) for tap in row]
+            to_taps = [ops.sum(d * weight, axis=-1) for weight in weights]
+            rows = [to_taps[u * k_w : (u + 1) * k_w] for u in range(k_h)]
+            to_x = untaps([untaps(row, 2, geometry.columns) for row in rows], 1, geometry.rows)
+            to_kernel = [ops.sum(tap * d, axis=(0, 1, 2)) for tap in seen(x)]
             return to_x, ops.reshape(ops.stack(to_kernel), kernel.shape)
 
         return y, gradients
