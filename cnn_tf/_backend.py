@@ -193,6 +193,11 @@ def after(tensors: Sequence[Tensor]) -> contextlib.AbstractContextManager[Any]:
     return tf.control_dependencies(list(filter(_is_here, tensors)))
 
 
+def in_graph(tensor: Tensor) -> list[Tensor]:
+    """A tensor of a TensorFlow graph, for `after`; none of eager ones, which it would keep alive."""
+    return [] if tf.executing_eagerly() else [tensor]
+
+
 def _is_here(tensor: Tensor) -> bool:
     """Whether a tensor belongs to the TensorFlow graph that is being made, if one is."""
     if tf.executing_eagerly():

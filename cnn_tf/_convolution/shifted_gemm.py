@@ -25,7 +25,15 @@ from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, after, custom_gradient, cut, is_tensorflow, matmul
+from cnn_tf._backend import (
+    Tensor,
+    after,
+    custom_gradient,
+    cut,
+    in_graph,
+    is_tensorflow,
+    matmul,
+)
 from cnn_tf._convolution.cost import copy, product
 from cnn_tf._convolution.geometry import Axis, Geometry
 from cnn_tf._convolution.windows import pad_zeros, region, shifted
@@ -63,11 +71,12 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
 
     def correlate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
         y, seen = _correlate(x, kernel, geometry)
+        outputs = in_graph(y)
 
         def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
             flipped = ops.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
             # One after the other, or memory holds the pieces of several at a time.
-            with after([upstream]):
+            with after([upstream, *outputs]):
                 to_x, _ = _correlate(upstream, flipped, _of_gradient(geometry))
             with after([to_x]):
                 return to_x, _kernel_gradient(x, seen, upstream, geometry)
