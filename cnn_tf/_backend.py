@@ -194,7 +194,7 @@ def after(tensors: Sequence[Tensor]) -> contextlib.AbstractContextManager[Any]:
 
 
 def in_graph(tensor: Tensor) -> list[Tensor]:
-    """A tensor of a TensorFlow graph, for `after`; none of eager ones, which it would keep alive."""
+    """A tensor of a TensorFlow graph, for `after`: an eager one would be kept alive."""
     return [] if tf.executing_eagerly() else [tensor]
 
 

@@ -36,7 +36,7 @@ from cnn_tf._backend import (
 )
 from cnn_tf._convolution.cost import copy, product
 from cnn_tf._convolution.geometry import Axis, Geometry
-from cnn_tf._convolution.windows import pad_zeros, region, shifted
+from cnn_tf._convolution.windows import pad_zeros, region
 
 # So many rows at a time that the windows gathered for them fill about this many bytes: they stay
 # near the processor, and a large image takes little memory besides its own.
@@ -103,13 +103,17 @@ def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, l
     """The outputs; and what was seen for them, if that was done in one piece."""
     (k_h, k_w), rows, columns = geometry.kernel, geometry.rows, geometry.columns
     kernel = ops.reshape(kernel, (k_h, k_w * geometry.channels, geometry.filters))
-    matrices = ops.unstack(kernel)
+    matrices, beyond = ops.unstack(kernel), _beyond(geometry)
+    if beyond and not geometry.batch:  # an empty batch stays empty
+        beyond = beyond * ops.minimum(ops.shape(x)[0], 1)
     done: list[Tensor] = []
     for start, stop in _pieces(geometry):
         with after(done[-1:]):  # one after the other, or memory holds them all
             seen = _windows(x, start, stop, geometry)
             products = [matmul(row, matrix) for row, matrix in zip(seen, matrices, strict=True)]
             y = sum(products[1:], start=products[0])
+            if _beyond(geometry):
+                y = ops.pad(y, ((0, beyond), (0, 0)))
             lines = stop - start + rows.span - 1
             y = ops.reshape(y, (-1, lines, columns.padded, geometry.filters))
             done.append(region(y, (0, stop - start), (0, columns.outputs)))
@@ -129,7 +133,7 @@ def _kernel_gradient(
             # Zeros where `_correlate` throws products away.
             d = cut(upstream, 1, start, stop)
             d = region(d, (0, stop - start + rows.span - 1), (0, columns.padded))
-            d = ops.reshape(d, (-1, filters))
+            d = ops.reshape(d, (-1, filters))[: -_beyond(geometry) or None]
             if k_w * channels < filters:
                 products = [matmul(row, d, transpose="a") for row in seen]
             else:  # a product is faster with the wide matrix on its right
@@ -137,6 +141,11 @@ def _kernel_gradient(
             piece = ops.reshape(ops.stack(products), (k_h, k_w, channels, filters))
             total = piece if total is None else total + piece
     return total
+
+
+def _beyond(geometry: Geometry) -> int:
+    """How many pixels from the end on a window has no room."""
+    return (geometry.rows.span - 1) * geometry.columns.padded + geometry.columns.span - 1
 
 
 def _pieces(geometry: Geometry) -> list[tuple[int, int]]:
@@ -156,12 +165,9 @@ def _windows(x: Tensor, start: int, stop: int, geometry: Geometry) -> list[Tenso
         x, (start - top, stop + rows.span - 1 - top), (-left, columns.cells + right)
     )  # of the padded images, without making these
     pixels = ops.reshape(lines, (-1, geometry.channels))
-    line = rows.dilation * columns.padded
-    # The windows of the last pixels reach beyond them.
-    pixels = shifted(pixels, 0, 0, (k_h - 1) * line + columns.span - 1)
     shifts = _starting_later(pixels, k_w, columns.dilation)
     windows = ops.concatenate(shifts, axis=-1) if k_w > 1 else pixels
-    return _starting_later(windows, k_h, line)
+    return _starting_later(windows, k_h, rows.dilation * columns.padded)
 
 
 def _starting_later(matrix: Tensor, count: int, step: int) -> list[Tensor]:
