@@ -33,6 +33,8 @@ from benchmarks.measure import Comparison, Run, compare
 from benchmarks.steps import BACKEND
 from experiments import runner
 
+tf.get_logger().setLevel("ERROR")  # it warns of many functions; each rival is one of its own
+
 LIBRARY = "eigen" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "onednn"
 if BACKEND != "tensorflow":
     LIBRARY = BACKEND

@@ -510,6 +510,29 @@ def test_a_large_image_is_computed_in_pieces(rng):
         assert np.abs(ours - true).max() < 2e-5 * np.abs(true).max()
 
 
+def test_the_gradients_of_a_large_image_wait_for_its_outputs():
+    """Memory would hold the pieces of both, where the outputs' gradient does not wait itself."""
+
+    @tf.function
+    def gradient(x, kernel, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = correlate(x, kernel, padding="same", algorithm="shifted_gemm")
+        return y, tape.gradient(y, x, upstream)
+
+    large, small = tf.TensorSpec((1, 70, 1000, 32)), tf.TensorSpec((3, 3, 32, 32))
+    graph = gradient.get_concrete_function(large, small, large).graph
+    waited, found = [graph.structured_outputs[1].op], set()
+    while waited:
+        operation = waited.pop()
+        if operation not in found:
+            found.add(operation)
+            waited += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    joined = [each for each in found if each.type == "ConcatV2"]
+    whole = [each for each in joined if each.outputs[0].shape == large.shape]
+    assert len(whole) == 2  # the pieces of the gradient, and those of the outputs
+
+
 def test_the_points_of_winograd_keep_the_error_small(monkeypatch, rng):
     x, kernel = rng.normal(size=(4, 18, 18, 256)), rng.normal(size=(3, 3, 256, 64))
     exact = np.asarray(correlate(x, kernel, algorithm="definition"))
