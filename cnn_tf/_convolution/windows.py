@@ -72,6 +72,8 @@ def untaps(parts: Sequence[Tensor], number: int, axis: Axis) -> Tensor:
 
 def interleaved(phases: Sequence[Tensor | None], number: int) -> Tensor:
     """One entry of each phase after the other along an axis; `None` stands for zeros."""
+    if len(phases) == 1:
+        return phases[0]
     x = stacked(phases, number)
     shape = (-1, *sizes(x))
     return ops.reshape(x, (*shape[:number], shape[number] * len(phases), *shape[number + 2 :]))
