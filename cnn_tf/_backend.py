@@ -98,7 +98,7 @@ def cut_axes(x: Tensor, ranges: Mapping[int, tuple[int, int]]) -> Tensor:
 
 
 def split(x: Tensor, parts: Sequence[int], axis: int) -> list[Tensor]:
-    """Parts of an axis, of so many entries each: Keras's own computes in the graph which."""
+    """Parts of an axis, of so many entries each: Keras's own adds operations to find where."""
     if len(parts) == 1:
         return [x]
     if is_tensorflow(x):

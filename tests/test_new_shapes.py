@@ -35,7 +35,7 @@ def cost():
     return ratio
 
 
-# To be reached: 2, 2 and 1.1. Measured at rest: 1.1, 2.1 and 1.4. A graph of ours has 2.9 times the
+# To be reached: 2, 2 and 1.1. Measured at rest: 1.1, 2.0 and 1.5. A graph of ours has 2.9 times the
 # operations of Keras's, each of which is traced; and TensorFlow keeps the graph of every training
 # step that Keras makes, of its own layers too, for as long as it runs.
 @pytest.mark.slow

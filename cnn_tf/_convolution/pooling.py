@@ -112,14 +112,14 @@ class _Along:
         self._whole = axis.cells // axis.stride  # blocks
         first = axis.before % axis.stride  # the tap that meets the beginning of a block
         count = (axis.window - first) // axis.stride if axis.stride > 1 else 0
-        behind = first + count * axis.stride
-        last = (axis.outputs - 1) * axis.stride - axis.before + behind
+        rest = first + count * axis.stride
+        last = (axis.outputs - 1) * axis.stride - axis.before + rest
         if count <= 0 or axis.before >= axis.stride or last > axis.cells:
-            count, behind = 0, first  # blocks would reach beyond the image
+            count, rest = 0, first  # blocks would reach beyond the image
         # First tap and number of taps of each part.
         self._parts = [(tap, 1) for tap in range(first)]
         self._parts += [(first + i * axis.stride, axis.stride) for i in range(count)]
-        self._parts += [(tap, 1) for tap in range(behind, axis.window)]
+        self._parts += [(tap, 1) for tap in range(rest, axis.window)]
         self._has_blocks = count > 0
 
     def flat(self, x: Tensor, size: int) -> Tensor:

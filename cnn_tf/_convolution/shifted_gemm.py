@@ -104,7 +104,7 @@ def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, l
     (k_h, k_w), rows, columns = geometry.kernel, geometry.rows, geometry.columns
     kernel = ops.reshape(kernel, (k_h, k_w * geometry.channels, geometry.filters))
     matrices, beyond = ops.unstack(kernel), _beyond(geometry)
-    if beyond and not geometry.batch:  # an empty batch stays empty
+    if beyond and not geometry.batch:  # it may be empty, and stays so
         beyond = beyond * ops.minimum(ops.shape(x)[0], 1)
     done: list[Tensor] = []
     for start, stop in _pieces(geometry):
