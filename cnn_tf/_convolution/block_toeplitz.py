@@ -113,28 +113,30 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
 
 def _gather(x: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     """What the strips see: (batch * out_h * number, k_h * width * c_i)."""
-    rows, number = geometry.rows, strips.number
-    (top, bottom), (left, _) = geometry.pads
+    rows, number, left = geometry.rows, strips.number, geometry.columns.before * geometry.channels
+    width, step = strips.width * geometry.channels, strips.step * geometry.channels
+    # With the channels in the rows, TensorFlow copies whole rows, and not single pixels.
+    x = ops.reshape(x, (-1, rows.cells, geometry.columns.cells * geometry.channels))
     # From the image's own last column on, the strips may need more zeros, or not see all.
-    columns = axis_of_blocks(strips.width, strips.step, number).cells * strips.step
-    x = region(x, (-top, rows.cells + bottom), (-left, columns - left))
-    x = wide_windows(x, strips.width, strips.step, number)
-    x = ops.reshape(x, (-1, rows.padded * number, strips.width * geometry.channels))
+    end = axis_of_blocks(width, step, number).cells * step
+    x = region(x, (-rows.before, rows.cells + rows.after), (-left, end - left))
+    x = ops.reshape(wide_windows(x, width, step, number), (-1, rows.padded * number, width))
     first, tap = np.arange(rows.outputs) * rows.stride, np.arange(rows.window) * rows.dilation
     seen = (first[:, None, None] + tap) * number + np.arange(number)[:, None]
     x = take(x, np.reshape(seen, (-1, rows.window)), axis=1)
-    return ops.reshape(x, (-1, rows.window * strips.width * geometry.channels))
+    return ops.reshape(x, (-1, rows.window * width))
 
 
 def _add_up(seen: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     """Add up, for each pixel, what the strips that saw it hold: the adjoint of `_gather`."""
-    taps, size = geometry.rows.window, strips.width * geometry.channels
-    seen = ops.reshape(seen, (-1, geometry.rows.outputs, strips.number, taps * size))
-    rows = split(seen, [size] * taps, axis=3)
-    x = untaps(rows, 1, geometry.rows.without_pads())
-    x = add_wide_windows(x, strips.step, geometry.channels)
-    (top, _), (left, _) = geometry.pads
-    return region(x, (top, top + geometry.rows.cells), (left, left + geometry.columns.cells))
+    rows, columns, channels = geometry.rows, geometry.columns, geometry.channels
+    size = strips.width * channels
+    seen = ops.reshape(seen, (-1, rows.outputs, strips.number, rows.window * size))
+    x = untaps(split(seen, [size] * rows.window, axis=3), 1, rows.without_pads())
+    x = add_wide_windows(x, strips.step * channels)
+    first, last = columns.before * channels, (columns.before + columns.cells) * channels
+    x = region(x, (rows.before, rows.before + rows.cells), (first, last))
+    return ops.reshape(x, (-1, rows.cells, columns.cells, channels))
 
 
 def _band(kernel: Tensor, strips: Strips, geometry: Geometry) -> Tensor:

@@ -15,7 +15,8 @@ def pad_zeros(x: Tensor, pads: Sequence[Sequence[Any]], value: float = 0) -> Ten
     rows, columns = pads
     if not any(is_symbolic(cells) or cells for cells in (*rows, *columns)):
         return x
-    return ops.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=value)
+    rest = [(0, 0)] * (len(x.shape) - 3)
+    return ops.pad(x, ((0, 0), rows, columns, *rest), constant_values=value)
 
 
 def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
@@ -88,39 +89,38 @@ def stacked(phases: Sequence[Tensor | None], number: int) -> Tensor:
 
 
 def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
-    """Put side by side all that windows of some columns see of each row of images.
+    """What windows see of each row of numbers as they move along it.
 
-    The rows are taken apart into blocks of step columns. A window begins with a block, and may
-    reach into the following ones: so all its columns that lie in a block are copied at once.
+    The rows are taken apart into blocks of step numbers. A window begins with a block, and may
+    reach into the following ones: so all that it sees of a block is copied at once.
 
     Args:
-        x: Images `(batch, h, w, c)`, zeros beyond them included or not.
-        width: Columns of a window.
-        step: Columns from one window to the next.
+        x: Rows of numbers `(batch, h, w)`, with `w` the numbers in the blocks that are met.
+        width: Numbers in a window.
+        step: Numbers from one window to the next.
         count: Windows in a row.
 
     Returns:
-        `(batch, h, count, width * c)`.
+        `(batch, h, count, width)`.
     """
-    _, h, _, channels = x.shape
-    axis, block = axis_of_blocks(width, step, count), step * channels
-    x = ops.reshape(segment(x, 2, 0, axis.cells * step), (-1, h, axis.cells, block))
-    sizes = [min(block, width * channels - i * block) for i in range(axis.window)]
+    axis = axis_of_blocks(width, step, count)
+    x = ops.reshape(x, (-1, x.shape[1], axis.cells, step))
+    sizes = [min(step, width - i * step) for i in range(axis.window)]
     parts = [cut_axes(x, {2: (i, i + count), 3: (0, size)}) for i, size in enumerate(sizes)]
     return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
-def add_wide_windows(windows: Tensor, step: int, channels: int) -> Tensor:
-    """Add up, for each pixel, what the windows that saw it hold: the adjoint of `wide_windows`."""
-    _, h, count, size = windows.shape
-    axis, block = axis_of_blocks(size // channels, step, count), step * channels
-    parts = [block] * (axis.window - 1)
+def add_wide_windows(windows: Tensor, step: int) -> Tensor:
+    """Add up, for each number, what the windows that saw it hold: the adjoint of `wide_windows`."""
+    _, h, count, width = windows.shape
+    axis = axis_of_blocks(width, step, count)
+    parts = [step] * (axis.window - 1)
     total = None
-    for i, part in enumerate(split(windows, [*parts, size - sum(parts)], axis=3)):
-        pads = (i, axis.cells - count - i), (0, block - part.shape[3])
+    for i, part in enumerate(split(windows, [*parts, width - sum(parts)], axis=3)):
+        pads = (i, axis.cells - count - i), (0, step - part.shape[3])
         part = part if pads == ((0, 0), (0, 0)) else ops.pad(part, ((0, 0), (0, 0), *pads))
         total = part if total is None else total + part
-    return ops.reshape(total, (-1, h, axis.cells * step, channels))
+    return ops.reshape(total, (-1, h, axis.cells * step))
 
 
 def axis_of_blocks(width: int, step: int, count: int) -> Axis:
@@ -150,7 +150,7 @@ def region(x: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor
     """Some rows and columns of images, with zeros where they reach beyond the image.
 
     Args:
-        x: Images `(batch, h, w, c)`, their sizes known.
+        x: Images `(batch, h, w, c)` or rows of numbers `(batch, h, w)`, their sizes known.
         rows: The first one, perhaps negative, and the one after the last.
         columns: As the rows.
     """
