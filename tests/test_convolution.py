@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from cnn_tf import _backend, functional
-from cnn_tf._convolution import ALGORITHMS, NAMES, _cheapest, winograd
+from cnn_tf._convolution import ALGORITHMS, NAMES, _cheapest, shifted_gemm, winograd
 from cnn_tf.functional import (
     algorithm_costs,
     average_pool,
@@ -499,15 +499,29 @@ def test_each_algorithm_is_tried_at_full_size():
     assert {algorithm for algorithm, _ in _applying()} == set(NAMES)
 
 
-def test_a_large_image_is_computed_in_pieces(rng):
-    x, kernel = (rng.normal(size=s).astype("float32") for s in ((1, 70, 1000, 32), (3, 3, 32, 2)))
+@pytest.mark.parametrize(
+    ("batch", "images", "rows"),
+    [(1, 1, 4), (2, 2, 4), (7, 7, 4), (14, 14, 3), (40, 20, 1)],
+    ids=["rows", "rows of each image", "most pieces", "fewer rows", "images"],
+)
+def test_large_images_are_computed_in_pieces(batch, images, rows, rng, monkeypatch):
+    monkeypatch.setattr(shifted_gemm, "_BYTES_AT_A_TIME", 10_000)
+    x, kernel = (rng.normal(size=s).astype("float32") for s in ((batch, 11, 30, 8), (3, 3, 8, 2)))
     arguments = {"padding": ((3, 1), (0, 2))}
+    made = []
+
+    def pieces(geometry, cut=shifted_gemm._pieces):
+        made.append(cut(geometry))
+        return made[-1]
+
+    monkeypatch.setattr(shifted_gemm, "_pieces", pieces)
     actual, expected = (
         gradients(lambda x, k, name=name: correlate(x, k, algorithm=name, **arguments), x, kernel)
         for name in ("shifted_gemm", "definition")
     )
     for ours, true in zip(actual, expected, strict=True):
         assert np.abs(ours - true).max() < 2e-5 * np.abs(true).max()
+    assert tuple(map(len, made[0])) == (images, rows)
 
 
 def test_the_gradients_of_a_large_image_wait_for_its_outputs():

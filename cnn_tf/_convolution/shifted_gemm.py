@@ -9,7 +9,7 @@ products, each with a matrix of `k_w * c_i` by `c_o`, are added. What reaches fr
 into the next is thrown away.
 
 Multiplications: the definition's, and those of the products that are thrown away.
-Bytes: `k_w` times the image's, for some rows of the image at a time.
+Bytes: `k_w` times the image's, for some images at a time, or some rows of one.
 
 The gradients are not left to automatic differentiation, which would pad each of the shifted
 matrices' gradients and add them up. Both are correlations themselves: that of the images one of the
@@ -20,7 +20,8 @@ Source: Anderson, Vasudevan, Keane and Gregg (2017), *Low-memory GEMM-based conv
 for deep neural networks*.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras import ops
@@ -30,6 +31,7 @@ from cnn_tf._backend import (
     after,
     custom_gradient,
     cut,
+    cut_axes,
     in_graph,
     is_tensorflow,
     matmul,
@@ -38,10 +40,13 @@ from cnn_tf._convolution.cost import copy, product
 from cnn_tf._convolution.geometry import Axis, Geometry
 from cnn_tf._convolution.windows import pad_zeros, region
 
-# So many rows at a time that the windows gathered for them fill about this many bytes: they stay
-# near the processor, and a large image takes little memory besides its own.
-_BYTES_AT_A_TIME = 16_000_000
+# So much at a time that the windows gathered for it fill about this many bytes: they stay near the
+# processor, and a large image takes little memory besides its own.
+_BYTES_AT_A_TIME = 24_000_000
 _MOST_PIECES = 32  # each is a part of the graph that TensorFlow has to build and to plan
+
+
+_Range = tuple[int, Any]  # the first, and the one after the last: None where it is not known
 
 
 def applies(geometry: Geometry) -> bool:
@@ -106,10 +111,11 @@ def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, l
     matrices, beyond = ops.unstack(kernel), _beyond(geometry)
     if beyond and not geometry.batch:  # it may be empty, and stays so
         beyond = beyond * ops.minimum(ops.shape(x)[0], 1)
+    images, lines_of_each = _pieces(geometry)
     done: list[Tensor] = []
-    for start, stop in _pieces(geometry):
+    for some, (start, stop) in itertools.product(images, lines_of_each):
         with after(done[-1:]):  # one after the other, or memory holds them all
-            seen = _windows(x, start, stop, geometry)
+            seen = _windows(cut(x, 0, *some), start, stop, geometry)
             products = [matmul(row, matrix) for row, matrix in zip(seen, matrices, strict=True)]
             y = sum(products[1:], start=products[0])
             if _beyond(geometry):
@@ -117,7 +123,11 @@ def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, l
             lines = stop - start + rows.span - 1
             y = ops.reshape(y, (-1, lines, columns.padded, geometry.filters))
             done.append(region(y, (0, stop - start), (0, columns.outputs)))
-    return (ops.concatenate(done, axis=1), None) if len(done) > 1 else (done[0], seen)
+    if len(done) == 1:
+        return done[0], seen
+    n = len(lines_of_each)
+    whole = [_joined(done[first : first + n], axis=1) for first in range(0, len(done), n)]
+    return _joined(whole, axis=0), None
 
 
 def _kernel_gradient(
@@ -127,11 +137,11 @@ def _kernel_gradient(
     (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
     rows, columns = geometry.rows, geometry.columns
     total = None
-    for start, stop in _pieces(geometry):
+    for some, (start, stop) in itertools.product(*_pieces(geometry)):
         with after([] if total is None else [total]):
-            seen = _windows(x, start, stop, geometry) if kept is None else kept
+            seen = _windows(cut(x, 0, *some), start, stop, geometry) if kept is None else kept
             # Zeros where `_correlate` throws products away.
-            d = cut(upstream, 1, start, stop)
+            d = cut_axes(upstream, {0: some, 1: (start, stop)})
             d = region(d, (0, stop - start + rows.span - 1), (0, columns.padded))
             d = ops.reshape(d, (-1, filters))[: -_beyond(geometry) or None]
             if k_w * channels < filters:
@@ -148,13 +158,29 @@ def _beyond(geometry: Geometry) -> int:
     return (geometry.rows.span - 1) * geometry.columns.padded + geometry.columns.span - 1
 
 
-def _pieces(geometry: Geometry) -> list[tuple[int, int]]:
-    """First and last row of the outputs that are computed together."""
-    (_, k_w), out_h = geometry.kernel, geometry.rows.outputs
+def _pieces(geometry: Geometry) -> tuple[list[_Range], list[_Range]]:
+    """The images and the rows of their outputs that are computed together.
+
+    Whole images as long as one is small enough: between rows, those that a window reaches are
+    computed on both sides.
+    """
+    (_, k_w), out_h, batch = geometry.kernel, geometry.rows.outputs, geometry.batch
     row_of_windows = geometry.columns.padded * k_w * geometry.channels
-    size = (geometry.batch or 1) * out_h * row_of_windows * geometry.bytes_of_a_number
-    step = max(int(out_h * _BYTES_AT_A_TIME / size), -(-out_h // _MOST_PIECES))
-    return [(start, min(start + step, out_h)) for start in range(0, out_h, step)]
+    size = (batch or 1) * out_h * row_of_windows * geometry.bytes_of_a_number
+    number = min(-(-size // _BYTES_AT_A_TIME), _MOST_PIECES)
+    if not batch:  # it is not known, or there are no images
+        return [(0, batch)], _ranges(out_h, number)
+    return _ranges(batch, number), _ranges(out_h, -(-number // batch))
+
+
+def _ranges(total: int, number: int) -> list[_Range]:
+    """First and last of each part, if so many are made of a whole: of about the same size."""
+    step = -(-total // number)
+    return [(start, min(start + step, total)) for start in range(0, total, step)]
+
+
+def _joined(parts: Sequence[Tensor], axis: int) -> Tensor:
+    return ops.concatenate(parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
 def _windows(x: Tensor, start: int, stop: int, geometry: Geometry) -> list[Tensor]:
