@@ -115,7 +115,7 @@ def _gather(x: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     """What the strips see: (batch * out_h * number, k_h * width * c_i)."""
     rows, number, left = geometry.rows, strips.number, geometry.columns.before * geometry.channels
     width, step = strips.width * geometry.channels, strips.step * geometry.channels
-    # With the channels in the rows, TensorFlow copies whole rows, and not single pixels.
+    # With the channels in the rows, TensorFlow pads whole rows at once, and not pixel by pixel.
     x = ops.reshape(x, (-1, rows.cells, geometry.columns.cells * geometry.channels))
     # From the image's own last column on, the strips may need more zeros, or not see all.
     end = axis_of_blocks(width, step, number).cells * step

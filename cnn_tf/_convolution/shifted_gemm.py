@@ -45,7 +45,6 @@ from cnn_tf._convolution.windows import pad_zeros, region
 _BYTES_AT_A_TIME = 24_000_000
 _MOST_PIECES = 32  # each is a part of the graph that TensorFlow has to build and to plan
 
-
 _Range = tuple[int, Any]  # the first, and the one after the last: None where it is not known
 
 
@@ -161,8 +160,8 @@ def _beyond(geometry: Geometry) -> int:
 def _pieces(geometry: Geometry) -> tuple[list[_Range], list[_Range]]:
     """The images and the rows of their outputs that are computed together.
 
-    Whole images as long as one is small enough: between rows, those that a window reaches are
-    computed on both sides.
+    Whole images, as long as one is small enough: where an image is cut between two rows, both
+    pieces gather the rows around the cut.
     """
     (_, k_w), out_h, batch = geometry.kernel, geometry.rows.outputs, geometry.batch
     row_of_windows = geometry.columns.padded * k_w * geometry.channels
