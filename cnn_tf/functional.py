@@ -459,8 +459,9 @@ def correlate(
     Returns:
         A tensor of the back end. A NaN or an infinity spoils the outputs whose windows hold it. It
         may also spoil others that are computed together with one of them: the rest of each strip of
-        a row, mostly where the channels are few ("block_toeplitz"), the rest of each tile of 4 x 4
-        outputs with a 3 x 3 kernel ("winograd"). The other algorithms never do that.
+        a row, mostly where the channels are few ("block_toeplitz"), its neighbour in a row
+        ("shifted_gemm"), the rest of each tile of 4 x 4 outputs with a 3 x 3 kernel ("winograd").
+        The other algorithms never do that.
 
     Raises:
         ValueError: Shapes that do not fit each other, an unknown padding, padding mode or

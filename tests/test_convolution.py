@@ -410,7 +410,7 @@ def test_a_shifted_image_gives_shifted_outputs(algorithm, rng):
 
 
 # How far a NaN may reach beyond the windows that hold it: rows and columns of outputs.
-REACH = {"block_toeplitz": (0, 3), "winograd": (3, 3)}
+REACH = {"block_toeplitz": (0, 3), "shifted_gemm": (0, 1), "winograd": (3, 3)}
 
 
 @EACH_ALGORITHM
@@ -505,7 +505,7 @@ def test_each_algorithm_is_tried_at_full_size():
     ids=["rows", "rows of each image", "most pieces", "fewer rows", "images"],
 )
 def test_large_images_are_computed_in_pieces(batch, images, rows, rng, monkeypatch):
-    monkeypatch.setattr(shifted_gemm, "_BYTES_AT_A_TIME", 10_000)
+    monkeypatch.setattr(shifted_gemm, "_BYTES_AT_A_TIME", 6_667)
     x, kernel = (rng.normal(size=s).astype("float32") for s in ((batch, 11, 30, 8), (3, 3, 8, 2)))
     arguments = {"padding": ((3, 1), (0, 2))}
     made = []
@@ -522,6 +522,35 @@ def test_large_images_are_computed_in_pieces(batch, images, rows, rng, monkeypat
     for ours, true in zip(actual, expected, strict=True):
         assert np.abs(ours - true).max() < 2e-5 * np.abs(true).max()
     assert tuple(map(len, made[0])) == (images, rows)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", ((3, 0), (1, 2)), ((0, 2), (2, 0))], ids=str)
+@pytest.mark.parametrize(("batch", "width"), [(1, 12), (3, 11)])
+@pytest.mark.parametrize(
+    ("filters", "together"), [(8, 2), (16, 2), (24, 2), (32, 1), (40, 1), (48, 1)]
+)
+def test_outputs_are_computed_in_pairs(filters, together, batch, width, padding, rng, monkeypatch):
+    """Where the numbers of one do not fill the processor's vectors, or are few."""
+    seen = []
+    monkeypatch.setattr(
+        shifted_gemm,
+        "_band",
+        lambda kernel, outputs, band=shifted_gemm._band: (
+            seen.append(outputs) or band(kernel, outputs)
+        ),
+    )
+    x, kernel = rng.normal(size=(batch, 9, width, 24)), rng.normal(size=(4, 3, 24, filters))
+    bias = rng.normal(size=filters)
+    actual, expected = (
+        gradients(
+            lambda x, k, b, name=name: correlate(x, k, padding=padding, bias=b, algorithm=name),
+            *(x, kernel, bias),
+        )
+        for name in ("shifted_gemm", "definition")
+    )
+    assert seen[0] == together
+    for ours, true in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(ours, true, rtol=1e-9, atol=1e-9)
 
 
 def test_the_gradients_of_a_large_image_wait_for_its_outputs():

@@ -10,9 +10,10 @@ from cnn_tf._convolution.geometry import Geometry
 # To read a number and to write it somewhere else takes as long as so many multiplications. Found by
 # timing the layers of `benchmarks/networks.py`. Of their 94 choices, one is another with 20, and
 # five with 40.
-_COPY = 30
+_COPY = 25
 # A product and a copy work on so many numbers at a time, or waste a part of the time.
 _AT_A_TIME = 16
+_FEWEST = 24  # a product of fewer columns takes as long
 # Where the number of images is not known.
 _USUAL_BATCH = 32
 # What is kept for the gradient may be so many bytes, or so many times the images and outputs.
@@ -22,7 +23,8 @@ _MOST_TIMES = 3
 
 def product(rows: float, inner: int, columns: int) -> float:
     """The cost of a product of matrices, `rows` by `inner` times `inner` by `columns`."""
-    return rows * inner * max(columns, _AT_A_TIME)
+    at_a_time = -(-columns // _AT_A_TIME) * _AT_A_TIME
+    return rows * inner * max(at_a_time, _FEWEST)
 
 
 def copy(numbers: float, piece: int = _AT_A_TIME) -> float:

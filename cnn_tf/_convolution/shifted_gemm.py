@@ -8,8 +8,17 @@ columns, of which row `u` of the kernel needs the part that begins `u` lines lat
 products, each with a matrix of `k_w * c_i` by `c_o`, are added. What reaches from one line or image
 into the next is thrown away.
 
-Multiplications: the definition's, and those of the products that are thrown away.
-Bytes: `k_w` times the image's, for some images at a time, or some rows of one.
+Where `c_o` is small, or does not fill the processor's vectors, such products are slow. There pixels
+are taken in pairs, and two neighbouring outputs are computed at once. Their windows meet
+`ceil((k_w + 1) / 2)` pairs, and the matrix from these to `2 * c_o` numbers holds the kernel's row
+twice, along its diagonal.
+
+Multiplications: the definition's, those of the products that are thrown away, and with pairs those
+with the zeros of the matrix, `2 * ceil((k_w + 1) / 2)` in place of `k_w`.
+Bytes: `k_w` times the image's, with pairs `ceil((k_w + 1) / 2)` times, for some images at a time,
+or some rows of one.
+
+Zeros of the matrix meet pixels that an output does not see: there an infinity or a NaN spoils it.
 
 The gradients are not left to automatic differentiation, which would pad each of the shifted
 matrices' gradients and add them up. Both are correlations themselves: that of the images one of the
@@ -20,17 +29,20 @@ Source: Anderson, Vasudevan, Keane and Gregg (2017), *Low-memory GEMM-based conv
 for deep neural networks*.
 """
 
+import functools
 import itertools
+import math
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
 from cnn_tf._backend import (
     Tensor,
     after,
+    bias_gradient,
     custom_gradient,
-    cut,
     cut_axes,
     in_graph,
     is_tensorflow,
@@ -43,6 +55,8 @@ from cnn_tf._convolution.windows import pad_zeros, region
 # So much at a time that the windows gathered for it fill about this many bytes: they stay near the
 # processor, and a large image takes little memory besides its own.
 _BYTES_AT_A_TIME = 24_000_000
+# TensorFlow makes no copy of a part that begins and ends at a multiple of so many numbers.
+_ALIGNMENT = 16
 _MOST_PIECES = 32  # each is a part of the graph that TensorFlow has to build and to plan
 
 _Range = tuple[int, Any]  # the first, and the one after the last: None where it is not known
@@ -60,11 +74,57 @@ def applies(geometry: Geometry) -> bool:
 
 
 def cost(geometry: Geometry) -> float:
-    """Padding, windows, `k_h` products with a window for each pixel, and the outputs cut out."""
+    """That of single outputs or of pairs, whichever is less."""
+    return _cost_of(_together(geometry), geometry)
+
+
+def _cost_of(outputs: int, geometry: Geometry) -> float:
+    """Padding, windows, `k_h` products with a window for each pixel, their sum, a cut."""
     (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
-    windows = copy(geometry.pixels * k_w * channels, channels) if k_w > 1 else 0
-    rest = copy(geometry.padding_copies + (k_h + 3) * geometry.pixels * filters)
-    return windows + rest + product(k_h * geometry.pixels, k_w * channels, filters)
+    lines, pitch = geometry.rows.cells + max(geometry.rows.pads), _pitch(outputs, geometry)
+    pixels, given = lines * pitch, geometry.rows.cells * geometry.columns.cells
+    padding = copy(pixels * channels) if pixels > given else 0
+    steps, seen = pixels / outputs, _seen(outputs, geometry)
+    windows = copy(steps * seen, outputs * channels) if k_w > 1 else 0
+    rest = copy((2 * k_h + 2) * pixels * filters)
+    return padding + windows + rest + product(k_h * steps, seen, outputs * filters)
+
+
+@functools.lru_cache(maxsize=1024)
+def _together(geometry: Geometry) -> int:
+    """How many neighbouring outputs of a row are computed at once: three would be slower."""
+    choices = (1, 2) if geometry.columns.dilation == 1 else (1,)
+    return min(choices, key=lambda outputs: _cost_of(outputs, geometry))
+
+
+def _groups(outputs: int, taps: int) -> int:
+    """How many groups of that many pixels the windows of neighbouring outputs meet."""
+    return -(-(outputs - 1 + taps) // outputs)
+
+
+def _seen(outputs: int, geometry: Geometry) -> int:
+    """How many numbers neighbouring outputs see of a row."""
+    return _groups(outputs, geometry.columns.window) * outputs * geometry.channels
+
+
+def _pitch(outputs: int, geometry: Geometry) -> int:
+    """How many pixels it is from one row to the next.
+
+    Zeros that follow upon a row also precede the next one. And it is whole groups of pixels, and so
+    many that what begins with a row is aligned.
+    """
+    columns = geometry.columns
+    step = outputs * _aligned(_seen(outputs, geometry))
+    return _rounded_up(columns.cells + max(columns.pads), step)
+
+
+def _aligned(numbers: int) -> int:
+    """How many rows of a matrix, of so many numbers each, fill whole pieces of aligned memory."""
+    return _ALIGNMENT // math.gcd(_ALIGNMENT, numbers)
+
+
+def _rounded_up(number: int, step: int) -> int:
+    return -(-number // step) * step
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
@@ -73,22 +133,24 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
         # Windows that see nothing but zeros have no place in the gradient's own padding.
         x, geometry = pad_zeros(x, geometry.pads), geometry.without_pads()
 
-    def correlate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        y, seen = _correlate(x, kernel, geometry)
+    def correlate(
+        x: Tensor, kernel: Tensor, bias: Tensor | None = None
+    ) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        y, seen = _correlate(x, kernel, bias, geometry)
         outputs = in_graph(y)
 
-        def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
+        def gradients(upstream: Tensor) -> tuple[Tensor, ...]:
             flipped = ops.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
             # One after the other, or memory holds the pieces of several at a time.
             with after([upstream, *outputs]):
-                to_x, _ = _correlate(upstream, flipped, _of_gradient(geometry))
+                to_x, _ = _correlate(upstream, flipped, None, _of_gradient(geometry))
             with after([to_x]):
-                return to_x, _kernel_gradient(x, seen, upstream, geometry)
+                to_kernel = _kernel_gradient(x, seen, upstream, geometry)
+            return to_x, to_kernel, *([] if bias is None else [bias_gradient(upstream)])
 
         return y, gradients
 
-    y = custom_gradient(correlate, x, kernel)
-    return y if bias is None else ops.add(y, bias)
+    return custom_gradient(correlate, x, kernel, *([] if bias is None else [bias]))
 
 
 def _of_gradient(geometry: Geometry) -> Geometry:
@@ -103,25 +165,27 @@ def _of_gradient(geometry: Geometry) -> Geometry:
     return geometry._replace(rows=rows, columns=columns, channels=channels, filters=filters)
 
 
-def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, list[Tensor] | None]:
+def _correlate(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry
+) -> tuple[Tensor, list[Tensor] | None]:
     """The outputs; and what was seen for them, if that was done in one piece."""
-    (k_h, k_w), rows, columns = geometry.kernel, geometry.rows, geometry.columns
-    kernel = ops.reshape(kernel, (k_h, k_w * geometry.channels, geometry.filters))
-    matrices, beyond = ops.unstack(kernel), _beyond(geometry)
-    if beyond and not geometry.batch:  # it may be empty, and stays so
-        beyond = beyond * ops.minimum(ops.shape(x)[0], 1)
+    together = _together(geometry)
+    matrices = ops.unstack(_band(kernel, together))
+    if bias is not None:
+        bias = ops.reshape(ops.stack([bias] * together), (-1,))
     images, lines_of_each = _pieces(geometry)
     done: list[Tensor] = []
-    for some, (start, stop) in itertools.product(images, lines_of_each):
+    for some, lines in itertools.product(images, lines_of_each):
         with after(done[-1:]):  # one after the other, or memory holds them all
-            seen = _windows(cut(x, 0, *some), start, stop, geometry)
+            layout = _lay_out(some, lines, geometry)
+            seen = _windows(x, layout, geometry)
             products = [matmul(row, matrix) for row, matrix in zip(seen, matrices, strict=True)]
+            if bias is not None:  # here TensorFlow adds it within the product
+                products[0] = ops.add(products[0], bias)
             y = sum(products[1:], start=products[0])
-            if _beyond(geometry):
-                y = ops.pad(y, ((0, beyond), (0, 0)))
-            lines = stop - start + rows.span - 1
-            y = ops.reshape(y, (-1, lines, columns.padded, geometry.filters))
-            done.append(region(y, (0, stop - start), (0, columns.outputs)))
+            y = ops.reshape(y, (-1, layout.lines, layout.pitch, geometry.filters))
+            kept = {1: (0, lines[1] - lines[0]), 2: (0, geometry.columns.outputs)}
+            done.append(cut_axes(y, kept))
     if len(done) == 1:
         return done[0], seen
     n = len(lines_of_each)
@@ -133,28 +197,49 @@ def _kernel_gradient(
     x: Tensor, kept: list[Tensor] | None, upstream: Tensor, geometry: Geometry
 ) -> Tensor:
     """The products of `_correlate` the other way: a row of the kernel from all pixels it met."""
-    (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
-    rows, columns = geometry.rows, geometry.columns
     total = None
-    for some, (start, stop) in itertools.product(*_pieces(geometry)):
+    for some, lines in itertools.product(*_pieces(geometry)):
         with after([] if total is None else [total]):
-            seen = _windows(cut(x, 0, *some), start, stop, geometry) if kept is None else kept
+            layout = _lay_out(some, lines, geometry)
+            seen = _windows(x, layout, geometry) if kept is None else kept
             # Zeros where `_correlate` throws products away.
-            d = cut_axes(upstream, {0: some, 1: (start, stop)})
-            d = region(d, (0, stop - start + rows.span - 1), (0, columns.padded))
-            d = ops.reshape(d, (-1, filters))[: -_beyond(geometry) or None]
-            if k_w * channels < filters:
+            d = cut_axes(upstream, {0: some, 1: lines})
+            d = region(d, (0, layout.lines), (0, layout.pitch))
+            d = ops.reshape(d, (-1, layout.together * geometry.filters))
+            if seen[0].shape[1] < d.shape[1]:
                 products = [matmul(row, d, transpose="a") for row in seen]
             else:  # a product is faster with the wide matrix on its right
                 products = [ops.transpose(matmul(d, row, transpose="a")) for row in seen]
-            piece = ops.reshape(ops.stack(products), (k_h, k_w, channels, filters))
+            piece = ops.stack(products)
             total = piece if total is None else total + piece
-    return total
+    return _kernel_of(total, _together(geometry), geometry)
 
 
-def _beyond(geometry: Geometry) -> int:
-    """How many pixels from the end on a window has no room."""
-    return (geometry.rows.span - 1) * geometry.columns.padded + geometry.columns.span - 1
+def _band(kernel: Tensor, outputs: int) -> Tensor:
+    """For each row of the kernel, the matrix from groups of pixels to neighbouring outputs.
+
+    Shape: `(k_h, groups * outputs * c_i, outputs * c_o)`, the kernel's row along the diagonal.
+    """
+    k_h, k_w, channels, filters = kernel.shape
+    rows, columns = _groups(outputs, k_w) * outputs, outputs * filters
+    if outputs > 1:
+        parts = []
+        for i in range(outputs):
+            pads = (i, rows - k_w - i), (0, 0), (i * filters, columns - (i + 1) * filters)
+            parts.append(ops.pad(kernel, ((0, 0), *pads)))
+        kernel = functools.reduce(operator.add, parts)
+    return ops.reshape(kernel, (k_h, rows * channels, columns))
+
+
+def _kernel_of(band: Tensor, outputs: int, geometry: Geometry) -> Tensor:
+    """Add up what leads from each tap to its output: the adjoint of `_band`."""
+    (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
+    band = ops.reshape(band, (k_h, -1, channels, outputs * filters))
+    parts = (
+        cut_axes(band, {1: (i, i + k_w), 3: (i * filters, (i + 1) * filters)})
+        for i in range(outputs)
+    )
+    return functools.reduce(operator.add, parts)
 
 
 def _pieces(geometry: Geometry) -> tuple[list[_Range], list[_Range]]:
@@ -163,8 +248,9 @@ def _pieces(geometry: Geometry) -> tuple[list[_Range], list[_Range]]:
     Whole images, as long as one is small enough: where an image is cut between two rows, both
     pieces gather the rows around the cut.
     """
-    (_, k_w), out_h, batch = geometry.kernel, geometry.rows.outputs, geometry.batch
-    row_of_windows = geometry.columns.padded * k_w * geometry.channels
+    out_h, batch = geometry.rows.outputs, geometry.batch
+    together = _together(geometry)
+    row_of_windows = geometry.columns.padded * _seen(together, geometry) // together
     size = (batch or 1) * out_h * row_of_windows * geometry.bytes_of_a_number
     number = min(-(-size // _BYTES_AT_A_TIME), _MOST_PIECES)
     if not batch:  # it is not known, or there are no images
@@ -182,20 +268,78 @@ def _joined(parts: Sequence[Tensor], axis: int) -> Tensor:
     return ops.concatenate(parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
-def _windows(x: Tensor, start: int, stop: int, geometry: Geometry) -> list[Tensor]:
-    """For some rows of outputs and each row of the kernel, what it sees: (pixels, k_w * c_i)."""
-    (k_h, k_w), rows, columns = geometry.kernel, geometry.rows, geometry.columns
-    (top, _), (left, right) = geometry.pads
-    lines = region(
-        x, (start - top, stop + rows.span - 1 - top), (-left, columns.cells + right)
-    )  # of the padded images, without making these
-    pixels = ops.reshape(lines, (-1, geometry.channels))
-    shifts = _starting_later(pixels, k_w, columns.dilation)
-    windows = ops.concatenate(shifts, axis=-1) if k_w > 1 else pixels
-    return _starting_later(windows, k_h, rows.dilation * columns.padded)
+class _Layout(NamedTuple):
+    """Where the pixels of some rows of some images lie in one long matrix.
+
+    Args:
+        images: The images.
+        rows: The rows that are seen of each.
+        pads: Zeros: images after the last one, above and below each, left and right of each row.
+        lines: Rows from one image to the next.
+        pitch: Pixels from one row to the next.
+        together: As many pixels are a group, and as many outputs are computed at once.
+    """
+
+    images: _Range
+    rows: _Range
+    pads: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    lines: int
+    pitch: int
+    together: int
 
 
-def _starting_later(matrix: Tensor, count: int, step: int) -> list[Tensor]:
-    """As many matrices, each beginning step rows after the one before, all of the same length."""
-    last = (count - 1) * step
-    return [matrix[first : (first - last) or None] for first in range(0, last + 1, step)]
+def _lay_out(images: _Range, outputs: _Range, geometry: Geometry) -> _Layout:
+    """Lay out what some rows of outputs see.
+
+    The first window begins with the first pixel. Zeros that follow upon an image also precede the
+    next one.
+    """
+    rows, columns, together = geometry.rows, geometry.columns, _together(geometry)
+    start, stop = outputs[0] - rows.before, outputs[1] - rows.before + rows.span - 1
+    seen = max(start, 0), min(stop, rows.cells)
+    top, bottom = seen[0] - start, stop - seen[1]
+    pitch = _pitch(together, geometry)
+    sides = columns.before, pitch - columns.before - columns.cells
+    # What the last windows of a row, and of an image, see beyond it.
+    reach = together * _left_out(together, geometry)
+    if geometry.batch and images[1] - images[0] == 1:  # nothing follows, and no row is thrown away
+        lines, more, below = outputs[1] - outputs[0], 0, bottom + -(-reach // pitch)
+    else:
+        lines, below = seen[1] - seen[0] + max(top, bottom), max(bottom - top, 0)
+        more = -(-((rows.span - 1) * pitch + reach) // (lines * pitch))
+    return _Layout(images, seen, ((0, more), (top, below), sides), lines, pitch, together)
+
+
+def _left_out(together: int, geometry: Geometry) -> int:
+    """How many groups of pixels follow upon the last one with which a window begins."""
+    last = _groups(together, geometry.columns.span) - 1
+    return _rounded_up(last, _aligned(together * geometry.channels))
+
+
+def _windows(x: Tensor, layout: _Layout, geometry: Geometry) -> list[Tensor]:
+    """For each row of the kernel, what it sees: a row for each group of pixels of the layout."""
+    rows, columns = geometry.rows, geometry.columns
+    channels, together = geometry.channels, layout.together
+    x = cut_axes(x, {0: layout.images, 1: layout.rows})
+    # With the channels in the rows, TensorFlow pads whole rows at once, and not pixel by pixel.
+    x = ops.reshape(x, (-1, x.shape[1], columns.cells * channels))
+    images, lines, (left, right) = layout.pads
+    if any((*images, *lines, left, right)):
+        x = ops.pad(x, (images, lines, (left * channels, right * channels)))
+    groups = ops.reshape(x, (-1, together * channels))
+    last = _left_out(together, geometry)
+    steps = range(0, _groups(together, columns.span), columns.dilation)
+    shifts = [_part(groups, v, last - v) for v in steps]
+    windows = ops.concatenate(shifts, axis=-1) if len(shifts) > 1 else groups
+    # There are more windows than places by as many.
+    pitch = layout.pitch // together
+    over = (images[1] * layout.lines + x.shape[1] - layout.lines) * pitch - last
+    starts = [u * rows.dilation * pitch for u in range(rows.window)]
+    return [_part(windows, start, over - start) for start in starts]
+
+
+def _part(matrix: Tensor, before: int, behind: int) -> Tensor:
+    """A matrix without some rows at its beginning and its end."""
+    width = matrix.shape[1]
+    numbers = ops.reshape(matrix, (-1,))  # of those TensorFlow looks where the part is aligned
+    return ops.reshape(numbers[before * width : -behind * width or None], (-1, width))
