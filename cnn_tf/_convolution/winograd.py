@@ -72,7 +72,7 @@ def cost(geometry: Geometry) -> float:
         return math.inf
     evaluated = copy(2 * geometry.pixels * channels + 3 * points * tiles * channels)
     evaluated += product(points, points, tiles * channels)
-    kernel = copy(points * channels * filters) + product(points, r * r, channels * filters)
+    kernel = copy(2 * points * channels * filters) + product(points, r * r, channels * filters)
     multiplied = product(points * tiles, channels, filters) + copy(points * tiles * filters)
     outputs = copy(3 * m * m * tiles * filters) + product(m * m, points, tiles * filters)
     total = evaluated + once(kernel, geometry.batch) + multiplied + outputs
