@@ -17,7 +17,7 @@ import cnn_tf
 from benchmarks.measure import Comparison, Run, compare
 from benchmarks.training import BATCH, by_keras, by_ours
 from cnn_tf import functional
-from cnn_tf._convolution import block_toeplitz
+from cnn_tf._convolution import block_toeplitz, shifted_gemm
 
 Function = Callable[..., tf.Tensor]
 Ideas = dict[str, Function]
@@ -39,6 +39,25 @@ def wide_strips(x: tf.Tensor, kernel: tf.Tensor, outputs: int, padding: str = "v
         lambda geometry: block_toeplitz.strips_of(outputs, geometry.columns),
     ):
         return functional.correlate(x, kernel, padding=padding, algorithm="block_toeplitz")
+
+
+def single_outputs(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+    """A shifted GEMM that computes one output at a time, and not two neighbouring ones."""
+    one = mock.patch.object(shifted_gemm, "outputs_at_once", return_value=1)
+
+    @tf.custom_gradient
+    def correlate(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, object]:
+        with one, tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = functional.correlate(x, kernel, padding=padding, algorithm="shifted_gemm")
+
+        def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
+            with one:
+                return tape.gradient(y, [x, kernel], upstream)
+
+        return y, gradients
+
+    return correlate(x, kernel)
 
 
 def each_tap(x: tf.Tensor, kernel: tf.Tensor, padding: str = "valid") -> tf.Tensor:
@@ -211,6 +230,15 @@ def _cases() -> Iterator[tuple[str, Sequence[tf.Tensor], Function, Function, Ide
         {
             "the definition": by("definition", **same),
             "shifted GEMM": by("shifted_gemm", **same),
+        },
+    )
+    yield (
+        "Ideas for 3x3, 16 to 16 channels",
+        *correlations((32, 32, 32, 16), (3, 3, 16, 16), **same),
+        {
+            "the definition": by("definition", **same),
+            "single outputs": functools.partial(single_outputs, **same),
+            "Winograd": by("winograd", **same),
         },
     )
     yield (

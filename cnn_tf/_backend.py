@@ -132,11 +132,6 @@ def reduce_max(x: Tensor, axis: int) -> Tensor:
     return tf.reduce_max(x, axis)
 
 
-def bias_gradient(upstream: Tensor) -> Tensor:
-    """On TensorFlow, the gradient of a bias from that of the outputs it was added to."""
-    return tf.raw_ops.BiasAddGrad(out_backprop=upstream)
-
-
 def custom_gradient(
     function: Callable[..., tuple[Tensor, Callable[[Tensor], Any]]], *tensors: Tensor
 ) -> Tensor:

@@ -157,7 +157,7 @@ def test_each_idea_gives_the_same_numbers(monkeypatch):
     titles = []
     monkeypatch.setattr(ideas, "compare", lambda title, *_: titles.append(title))
     list(ideas.run_all(1, lambda title: "epoch" not in title))  # raises where one does not
-    assert len(titles) == 6
+    assert len(titles) == 7
 
 
 def test_the_recorded_costs_are_of_these_sweeps():

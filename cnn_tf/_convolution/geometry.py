@@ -57,6 +57,11 @@ class Axis(NamedTuple):
         """Places that a window finds, the size known."""
         return (self.padded - self.span) // self.stride + 1
 
+    def adjoint(self) -> "Axis":
+        """The way back from the outputs to the cells, with strides of 1, by the window mirrored."""
+        before, after = (self.span - 1 - cells for cells in self.pads)
+        return self._replace(size=self.outputs, before=before, after=after)
+
     def without_pads(self) -> "Axis":
         """This axis after the padding."""
         size = self.padded if self.known else None

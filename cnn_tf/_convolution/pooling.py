@@ -6,10 +6,13 @@ So a window of `k_h` by `k_w` cells takes `k_h + k_w - 2` steps in place of `k_h
 With a stride of `s`, the axis falls into blocks of `s` cells, and a window into whole blocks and
 single cells. A block is reduced once, in one pass over the image, whatever windows share it.
 
+With strides of 1, sums are those of parts of one matrix of all pixels: see layout.py.
+
 On TensorFlow the gradients are written out: automatic differentiation would pad the gradient of
 each part, select twice for each comparison, and divide the gradient among cells that tie.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,6 +23,7 @@ from keras import ops
 
 from cnn_tf._backend import Tensor, custom_gradient, cut, gate, is_tensorflow, reduce_max, take
 from cnn_tf._convolution.geometry import Axis
+from cnn_tf._convolution.layout import images_of, in_one_matrix, lay_out, part_of
 from cnn_tf._convolution.windows import pad_zeros, segment, shifted, stacked, taps
 
 Tensors = list[Tensor]
@@ -56,9 +60,42 @@ def largest(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
 
 def mean(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """The mean of each window of images `(batch, h, w, c)`; padded cells count as zeros."""
+    divisor = rows.window * columns.window
+    if is_tensorflow(x) and all(map(_moves_far, (rows, columns))):
+
+        def forward(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            def gradient(upstream: Tensor) -> Tensor:
+                return _sums_of_parts(upstream / divisor, rows.adjoint(), columns.adjoint())
+
+            return _sums_of_parts(x, rows, columns) / divisor, gradient
+
+        return custom_gradient(forward, x)
     kind = _Kind(0, False, _sums, _to_all, ops.sum)
     # Rows first, for whole rows are copied faster.
-    return _reduce(x, kind, (1, rows), (2, columns), divisor=rows.window * columns.window)
+    return _reduce(x, kind, (1, rows), (2, columns), divisor=divisor)
+
+
+def _moves_far(axis: Axis) -> bool:
+    """Whether a window moves with a stride of 1, and along most of an axis of known size."""
+    if not axis.known or axis.stride > 1 or max(axis.pads) >= axis.span:
+        return False
+    return 2 * axis.outputs > axis.cells
+
+
+def _sums_of_parts(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    """The sum of each window, with strides of 1: of parts of one matrix of all pixels.
+
+    Its adjoint is a sum of windows itself, so the gradient takes no other way.
+    """
+    pitch = columns.cells + max(columns.pads)
+    layout = lay_out(rows, columns, x.shape[0], pitch, columns.span - 1)
+    matrix = in_one_matrix(x, layout)
+    for step, axis in ((pitch, rows), (1, columns)):
+        last = (axis.window - 1) * step
+        parts = [part_of(matrix, start, last - start) for start in range(0, last + 1, step)]
+        matrix = functools.reduce(ops.add, parts)
+    over = layout.beyond - (rows.span - 1) * pitch - (columns.span - 1)
+    return images_of(part_of(matrix, 0, over), layout, rows.outputs, columns.outputs)
 
 
 def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis], divisor: int | None = None) -> Tensor:

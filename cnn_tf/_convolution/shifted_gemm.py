@@ -34,14 +34,13 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from keras import ops
 
 from cnn_tf._backend import (
     Tensor,
     after,
-    bias_gradient,
     custom_gradient,
     cut_axes,
     in_graph,
@@ -49,17 +48,17 @@ from cnn_tf._backend import (
     matmul,
 )
 from cnn_tf._convolution.cost import copy, product
-from cnn_tf._convolution.geometry import Axis, Geometry
+from cnn_tf._convolution.geometry import Geometry
+from cnn_tf._convolution.layout import ALIGNMENT, Layout, images_of, in_one_matrix, lay_out, part_of
 from cnn_tf._convolution.windows import pad_zeros, region
 
 # So much at a time that the windows gathered for it fill about this many bytes: they stay near the
 # processor, and a large image takes little memory besides its own.
 _BYTES_AT_A_TIME = 24_000_000
-# TensorFlow makes no copy of a part that begins and ends at a multiple of so many numbers.
-_ALIGNMENT = 16
 _MOST_PIECES = 32  # each is a part of the graph that TensorFlow has to build and to plan
 
 _Range = tuple[int, Any]  # the first, and the one after the last: None where it is not known
+_Windows = tuple[list[Tensor], Layout]
 
 
 def applies(geometry: Geometry) -> bool:
@@ -75,7 +74,7 @@ def applies(geometry: Geometry) -> bool:
 
 def cost(geometry: Geometry) -> float:
     """That of single outputs or of pairs, whichever is less."""
-    return _cost_of(_together(geometry), geometry)
+    return _cost_of(outputs_at_once(geometry), geometry)
 
 
 def _cost_of(outputs: int, geometry: Geometry) -> float:
@@ -91,7 +90,7 @@ def _cost_of(outputs: int, geometry: Geometry) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
-def _together(geometry: Geometry) -> int:
+def outputs_at_once(geometry: Geometry) -> int:
     """How many neighbouring outputs of a row are computed at once: three would be slower."""
     choices = (1, 2) if geometry.columns.dilation == 1 else (1,)
     return min(choices, key=lambda outputs: _cost_of(outputs, geometry))
@@ -120,7 +119,7 @@ def _pitch(outputs: int, geometry: Geometry) -> int:
 
 def _aligned(numbers: int) -> int:
     """How many rows of a matrix, of so many numbers each, fill whole pieces of aligned memory."""
-    return _ALIGNMENT // math.gcd(_ALIGNMENT, numbers)
+    return ALIGNMENT // math.gcd(ALIGNMENT, numbers)
 
 
 def _rounded_up(number: int, step: int) -> int:
@@ -133,86 +132,69 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
         # Windows that see nothing but zeros have no place in the gradient's own padding.
         x, geometry = pad_zeros(x, geometry.pads), geometry.without_pads()
 
-    def correlate(
-        x: Tensor, kernel: Tensor, bias: Tensor | None = None
-    ) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        y, seen = _correlate(x, kernel, bias, geometry)
+    def correlate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        y, seen = _correlate(x, kernel, geometry)
         outputs = in_graph(y)
 
-        def gradients(upstream: Tensor) -> tuple[Tensor, ...]:
+        def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
             flipped = ops.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
             # One after the other, or memory holds the pieces of several at a time.
             with after([upstream, *outputs]):
-                to_x, _ = _correlate(upstream, flipped, None, _of_gradient(geometry))
+                to_x, _ = _correlate(upstream, flipped, _of_gradient(geometry))
             with after([to_x]):
-                to_kernel = _kernel_gradient(x, seen, upstream, geometry)
-            return to_x, to_kernel, *([] if bias is None else [bias_gradient(upstream)])
+                return to_x, _kernel_gradient(x, seen, upstream, geometry)
 
         return y, gradients
 
-    return custom_gradient(correlate, x, kernel, *([] if bias is None else [bias]))
+    y = custom_gradient(correlate, x, kernel)
+    return y if bias is None else ops.add(y, bias)
 
 
 def _of_gradient(geometry: Geometry) -> Geometry:
     """The correlation of the outputs' gradient with the flipped kernel, to that of the images."""
-
-    def of_axis(axis: Axis) -> Axis:
-        before, behind = (axis.span - 1 - cells for cells in axis.pads)
-        return axis._replace(size=axis.outputs, before=before, after=behind)
-
-    rows, columns = of_axis(geometry.rows), of_axis(geometry.columns)
+    rows, columns = geometry.rows.adjoint(), geometry.columns.adjoint()
     channels, filters = geometry.filters, geometry.channels
     return geometry._replace(rows=rows, columns=columns, channels=channels, filters=filters)
 
 
-def _correlate(
-    x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry
-) -> tuple[Tensor, list[Tensor] | None]:
+def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, _Windows | None]:
     """The outputs; and what was seen for them, if that was done in one piece."""
-    together = _together(geometry)
-    matrices = ops.unstack(_band(kernel, together))
-    if bias is not None:
-        bias = ops.reshape(ops.stack([bias] * together), (-1,))
+    matrices = ops.unstack(_band(kernel, outputs_at_once(geometry)))
     images, lines_of_each = _pieces(geometry)
     done: list[Tensor] = []
     for some, lines in itertools.product(images, lines_of_each):
         with after(done[-1:]):  # one after the other, or memory holds them all
-            layout = _lay_out(some, lines, geometry)
-            seen = _windows(x, layout, geometry)
+            seen, layout = _windows(x, some, lines, geometry)
             products = [matmul(row, matrix) for row, matrix in zip(seen, matrices, strict=True)]
-            if bias is not None:  # here TensorFlow adds it within the product
-                products[0] = ops.add(products[0], bias)
             y = sum(products[1:], start=products[0])
-            y = ops.reshape(y, (-1, layout.lines, layout.pitch, geometry.filters))
-            kept = {1: (0, lines[1] - lines[0]), 2: (0, geometry.columns.outputs)}
-            done.append(cut_axes(y, kept))
+            y = ops.reshape(y, (-1, geometry.filters))
+            done.append(images_of(y, layout, lines[1] - lines[0], geometry.columns.outputs))
     if len(done) == 1:
-        return done[0], seen
+        return done[0], (seen, layout)
     n = len(lines_of_each)
     whole = [_joined(done[first : first + n], axis=1) for first in range(0, len(done), n)]
     return _joined(whole, axis=0), None
 
 
 def _kernel_gradient(
-    x: Tensor, kept: list[Tensor] | None, upstream: Tensor, geometry: Geometry
+    x: Tensor, kept: _Windows | None, upstream: Tensor, geometry: Geometry
 ) -> Tensor:
     """The products of `_correlate` the other way: a row of the kernel from all pixels it met."""
-    total = None
+    together, total = outputs_at_once(geometry), None
     for some, lines in itertools.product(*_pieces(geometry)):
         with after([] if total is None else [total]):
-            layout = _lay_out(some, lines, geometry)
-            seen = _windows(x, layout, geometry) if kept is None else kept
+            seen, layout = kept or _windows(x, some, lines, geometry)
             # Zeros where `_correlate` throws products away.
             d = cut_axes(upstream, {0: some, 1: lines})
             d = region(d, (0, layout.lines), (0, layout.pitch))
-            d = ops.reshape(d, (-1, layout.together * geometry.filters))
+            d = ops.reshape(d, (-1, together * geometry.filters))
             if seen[0].shape[1] < d.shape[1]:
                 products = [matmul(row, d, transpose="a") for row in seen]
             else:  # a product is faster with the wide matrix on its right
                 products = [ops.transpose(matmul(d, row, transpose="a")) for row in seen]
             piece = ops.stack(products)
             total = piece if total is None else total + piece
-    return _kernel_of(total, _together(geometry), geometry)
+    return _kernel_of(total, together, geometry)
 
 
 def _band(kernel: Tensor, outputs: int) -> Tensor:
@@ -249,7 +231,7 @@ def _pieces(geometry: Geometry) -> tuple[list[_Range], list[_Range]]:
     pieces gather the rows around the cut.
     """
     out_h, batch = geometry.rows.outputs, geometry.batch
-    together = _together(geometry)
+    together = outputs_at_once(geometry)
     row_of_windows = geometry.columns.padded * _seen(together, geometry) // together
     size = (batch or 1) * out_h * row_of_windows * geometry.bytes_of_a_number
     number = min(-(-size // _BYTES_AT_A_TIME), _MOST_PIECES)
@@ -268,78 +250,22 @@ def _joined(parts: Sequence[Tensor], axis: int) -> Tensor:
     return ops.concatenate(parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
-class _Layout(NamedTuple):
-    """Where the pixels of some rows of some images lie in one long matrix.
-
-    Args:
-        images: The images.
-        rows: The rows that are seen of each.
-        pads: Zeros: images after the last one, above and below each, left and right of each row.
-        lines: Rows from one image to the next.
-        pitch: Pixels from one row to the next.
-        together: As many pixels are a group, and as many outputs are computed at once.
-    """
-
-    images: _Range
-    rows: _Range
-    pads: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-    lines: int
-    pitch: int
-    together: int
-
-
-def _lay_out(images: _Range, outputs: _Range, geometry: Geometry) -> _Layout:
-    """Lay out what some rows of outputs see.
-
-    The first window begins with the first pixel. Zeros that follow upon an image also precede the
-    next one.
-    """
-    rows, columns, together = geometry.rows, geometry.columns, _together(geometry)
+def _windows(x: Tensor, images: _Range, outputs: _Range, geometry: Geometry) -> _Windows:
+    """For each row of the kernel, what some rows of outputs see; and how that is laid out."""
+    rows, columns, channels = geometry.rows, geometry.columns, geometry.channels
     start, stop = outputs[0] - rows.before, outputs[1] - rows.before + rows.span - 1
-    seen = max(start, 0), min(stop, rows.cells)
-    top, bottom = seen[0] - start, stop - seen[1]
-    pitch = _pitch(together, geometry)
-    sides = columns.before, pitch - columns.before - columns.cells
-    # What the last windows of a row, and of an image, see beyond it.
-    reach = together * _left_out(together, geometry)
-    if geometry.batch and images[1] - images[0] == 1:  # nothing follows, and no row is thrown away
-        lines, more, below = outputs[1] - outputs[0], 0, bottom + -(-reach // pitch)
-    else:
-        lines, below = seen[1] - seen[0] + max(top, bottom), max(bottom - top, 0)
-        more = -(-((rows.span - 1) * pitch + reach) // (lines * pitch))
-    return _Layout(images, seen, ((0, more), (top, below), sides), lines, pitch, together)
-
-
-def _left_out(together: int, geometry: Geometry) -> int:
-    """How many groups of pixels follow upon the last one with which a window begins."""
-    last = _groups(together, geometry.columns.span) - 1
-    return _rounded_up(last, _aligned(together * geometry.channels))
-
-
-def _windows(x: Tensor, layout: _Layout, geometry: Geometry) -> list[Tensor]:
-    """For each row of the kernel, what it sees: a row for each group of pixels of the layout."""
-    rows, columns = geometry.rows, geometry.columns
-    channels, together = geometry.channels, layout.together
-    x = cut_axes(x, {0: layout.images, 1: layout.rows})
-    # With the channels in the rows, TensorFlow pads whole rows at once, and not pixel by pixel.
-    x = ops.reshape(x, (-1, x.shape[1], columns.cells * channels))
-    images, lines, (left, right) = layout.pads
-    if any((*images, *lines, left, right)):
-        x = ops.pad(x, (images, lines, (left * channels, right * channels)))
-    groups = ops.reshape(x, (-1, together * channels))
-    last = _left_out(together, geometry)
-    steps = range(0, _groups(together, columns.span), columns.dilation)
-    shifts = [_part(groups, v, last - v) for v in steps]
-    windows = ops.concatenate(shifts, axis=-1) if len(shifts) > 1 else groups
-    # There are more windows than places by as many.
+    first, last = max(start, 0), min(stop, rows.cells)
+    x = cut_axes(x, {0: images, 1: (first, last)})
+    rows = rows._replace(size=last - first, before=first - start, after=stop - last)
+    # In groups of pixels: what a line's last window sees beside its first, and the pitch.
+    together = outputs_at_once(geometry)
+    groups = _groups(together, columns.span)
+    reach = _rounded_up(groups - 1, _aligned(together * channels))
+    layout = lay_out(rows, columns, x.shape[0], _pitch(together, geometry), reach * together)
     pitch = layout.pitch // together
-    over = (images[1] * layout.lines + x.shape[1] - layout.lines) * pitch - last
+    matrix = ops.reshape(in_one_matrix(x, layout), (-1, together * channels))
+    shifts = [part_of(matrix, v, reach - v) for v in range(0, groups, columns.dilation)]
+    windows = ops.concatenate(shifts, axis=-1) if len(shifts) > 1 else matrix
+    beyond = layout.beyond // together - reach
     starts = [u * rows.dilation * pitch for u in range(rows.window)]
-    return [_part(windows, start, over - start) for start in starts]
-
-
-def _part(matrix: Tensor, before: int, behind: int) -> Tensor:
-    """A matrix without some rows at its beginning and its end."""
-    width = matrix.shape[1]
-    numbers = ops.reshape(matrix, (-1,))  # of those TensorFlow looks where the part is aligned
-    return ops.reshape(numbers[before * width : -behind * width or None], (-1, width))
+    return [part_of(windows, start, beyond - start) for start in starts], layout
