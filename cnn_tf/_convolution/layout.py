@@ -71,8 +71,11 @@ def in_one_matrix(x: Tensor, layout: Layout) -> Tensor:
 def part_of(matrix: Tensor, before: int, behind: int) -> Tensor:
     """A matrix without some rows at its beginning and its end."""
     width = matrix.shape[1]
-    numbers = ops.reshape(matrix, (-1,))  # of those TensorFlow looks where the part begins
-    return ops.reshape(numbers[before * width : -behind * width or None], (-1, width))
+    if width % ALIGNMENT == 0:  # it begins and ends there in any case
+        return matrix[before : -behind or None]
+    # Of a matrix TensorFlow asks for that; of a vector it looks where the part begins and ends.
+    numbers = ops.reshape(matrix, (-1,))[before * width : -behind * width or None]
+    return ops.reshape(numbers, (-1, width))
 
 
 def images_of(matrix: Tensor, layout: Layout, rows: int, columns: int) -> Tensor:
