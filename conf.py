@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 from jupyter_cache import get_cache
+from jupyter_client import KernelManager
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
@@ -58,6 +59,8 @@ print(f"Fashion-MNIST: {_source.origin}, {_source.folder}")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # newer GPUs multiply in full precision, as checks expect
+# What a page and its kernel tell each other is encrypted: each kernel warns where it is not.
+KernelManager.transport_encryption.default_value = "auto"
 # Two pages at a time share the cores: with more threads they would wait for one another.
 for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, str(max(1, (os.cpu_count() or 1) // 2)))

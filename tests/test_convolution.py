@@ -227,6 +227,7 @@ FUNCTIONS = {name: _convolution(name) for name in NAMES} | {
     "max 2x2": _pooling(max_pool, 2, 2),
     "average": _pooling(average_pool, 3, 2),
     "average 2x2": _pooling(average_pool, 2, 2),
+    "average, each place": _pooling(average_pool, 3, 1),
 }
 EACH_FUNCTION = pytest.mark.parametrize("name", FUNCTIONS)
 IN_A_GRAPH = pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
@@ -594,11 +595,16 @@ def test_the_points_of_winograd_keep_the_error_small(monkeypatch, rng):
 
 @pytest.mark.parametrize("pool", [max_pool, average_pool], ids=["max", "average"])
 @pytest.mark.parametrize("size", [2, 3, (3, 2), (1, 4)])
-@pytest.mark.parametrize("strides", [1, 2, (3, 2), (2, 5)])
+@pytest.mark.parametrize(
+    ("strides", "shape"),
+    [(1, (2, 9, 8, 3)), (1, (1, 9, 8, 3)), (1, (3, 5, 7, 16))]
+    + [(strides, (2, 9, 8, 3)) for strides in (2, (3, 2), (2, 5))],
+    ids=str,
+)
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_pooling_shares_its_gradient_as_keras_does(pool, size, strides, padding, rng):
+def test_pooling_shares_its_gradient_as_keras_does(pool, size, strides, shape, padding, rng):
     """With ties. Keras gives the first of them all, row by row."""
-    x = np.round(2 * rng.normal(size=(2, 9, 8, 3))).astype("float32")
+    x = np.round(2 * rng.normal(size=shape)).astype("float32")
     theirs = keras.ops.max_pool if pool is max_pool else keras.ops.average_pool
     assert_close(
         gradients(lambda x: pool(x, size, strides, padding), x),

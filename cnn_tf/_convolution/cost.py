@@ -8,8 +8,8 @@ everything.
 from cnn_tf._convolution.geometry import Geometry
 
 # To read a number and to write it somewhere else takes as long as so many multiplications. Found by
-# timing the layers of `benchmarks/networks.py`. Of their 94 choices, one is another with 20, and
-# five with 40.
+# timing the layers of `benchmarks/networks.py`. Of their 94 choices, two are others with 20, and
+# two with 40.
 _COPY = 25
 # A product and a copy work on so many numbers at a time, or waste a part of the time.
 _AT_A_TIME = 16

@@ -12,7 +12,8 @@ from keras import ops
 from cnn_tf._backend import Tensor, cut_axes
 from cnn_tf._convolution.geometry import Axis
 
-# TensorFlow makes no copy of a part that begins and ends at a multiple of so many numbers.
+# TensorFlow makes no copy of a part that begins and ends at a multiple of so many numbers, of 32
+# bits or more.
 ALIGNMENT = 16
 
 
