@@ -1,5 +1,6 @@
 """The algorithms of a convolution and of pooling: which is taken, what each can do, how exact."""
 
+import functools
 import re
 
 import keras
@@ -160,12 +161,13 @@ def test_a_symbolic_tensor_gets_the_shape():
         assert tuple(pool(keras.KerasTensor((None, 8, 9, 2)), 2).shape) == (None, 4, 4, 2)
 
 
+@pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("pool", [max_pool, average_pool])
-def test_pooling_takes_channels_of_unknown_number(pool, rng):
+def test_pooling_takes_channels_of_unknown_number(pool, strides, rng):
     x = rng.normal(size=(2, 8, 9, 3)).astype("float32")
     unknown = tf.TensorSpec((None, 8, 9, None))
-    graph = tf.function(lambda x: pool(x, 3, strides=2, padding="same"), [unknown])
-    np.testing.assert_allclose(graph(x), pool(x, 3, strides=2, padding="same"), rtol=1e-6)
+    graph = tf.function(lambda x: pool(x, 3, strides, padding="same"), [unknown])
+    np.testing.assert_allclose(graph(x), pool(x, 3, strides, padding="same"), rtol=1e-6)
 
 
 # --- What each one can do, in eager mode and in a graph -------------------------------------------
@@ -236,6 +238,15 @@ IN_A_GRAPH = pytest.mark.parametrize("graph", [False, True], ids=["eager", "grap
 @pytest.fixture
 def x(rng):
     return tf.constant(rng.normal(size=(3, 9, 8, 2)))
+
+
+@EACH_ALGORITHM
+def test_channels_of_unknown_number_are_those_of_the_kernel(algorithm, x):
+    function, _ = FUNCTIONS[algorithm]
+    graph = tf.function(
+        functools.partial(gradients, function), [tf.TensorSpec((None, 9, 8, None), "float64")]
+    )
+    assert_close(graph(x), gradients(function, x))
 
 
 @IN_A_GRAPH

@@ -58,9 +58,9 @@ def lay_out(rows: Axis, columns: Axis, images: int | None, pitch: int, reach: in
     return Layout(((0, more), (rows.before, below), sides), lines, pitch, beyond)
 
 
-def in_one_matrix(x: Tensor, layout: Layout) -> Tensor:
+def in_one_matrix(x: Tensor, channels: int, layout: Layout) -> Tensor:
     """The pixels of images `(batch, h, w, c)`, zeros around: (all pixels, c)."""
-    _, h, w, channels = x.shape
+    _, h, w, _ = x.shape  # in a graph, it may not know the number of its channels
     images, lines, sides = layout.pads
     # With the channels in the lines, TensorFlow pads whole lines at once, and not pixel by pixel.
     x = ops.reshape(x, (-1, h, w * channels))

@@ -61,7 +61,8 @@ def largest(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
 def mean(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """The mean of each window of images `(batch, h, w, c)`; padded cells count as zeros."""
     divisor = rows.window * columns.window
-    if is_tensorflow(x) and all(map(_moves_far, (rows, columns))):
+    flat = is_tensorflow(x) and x.shape[3] is not None
+    if flat and all(map(_moves_far, (rows, columns))):
 
         def forward(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
             def gradient(upstream: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ def _sums_of_parts(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """
     pitch = columns.cells + max(columns.pads)
     layout = lay_out(rows, columns, x.shape[0], pitch, columns.span - 1)
-    matrix = in_one_matrix(x, layout)
+    matrix = in_one_matrix(x, x.shape[3], layout)
     for step, axis in ((pitch, rows), (1, columns)):
         last = (axis.window - 1) * step
         parts = [part_of(matrix, start, last - start) for start in range(0, last + 1, step)]

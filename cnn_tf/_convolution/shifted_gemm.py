@@ -263,7 +263,7 @@ def _windows(x: Tensor, images: _Range, outputs: _Range, geometry: Geometry) -> 
     reach = _rounded_up(groups - 1, _aligned(together * channels))
     layout = lay_out(rows, columns, x.shape[0], _pitch(together, geometry), reach * together)
     pitch = layout.pitch // together
-    matrix = ops.reshape(in_one_matrix(x, layout), (-1, together * channels))
+    matrix = ops.reshape(in_one_matrix(x, channels, layout), (-1, together * channels))
     shifts = [part_of(matrix, v, reach - v) for v in range(0, groups, columns.dilation)]
     windows = ops.concatenate(shifts, axis=-1) if len(shifts) > 1 else matrix
     beyond = layout.beyond // together - reach
