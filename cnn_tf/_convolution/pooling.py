@@ -14,6 +14,7 @@ each part, select twice for each comparison, and divide the gradient among cells
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -90,13 +91,13 @@ def _sums_of_parts(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """
     pitch = columns.cells + max(columns.pads)
     layout = lay_out(rows, columns, x.shape[0], pitch, columns.span - 1)
-    matrix = in_one_matrix(x, x.shape[3], layout)
+    over = layout.beyond - (rows.span - 1) * pitch - (columns.span - 1)
+    matrix = part_of(in_one_matrix(x, x.shape[3], layout), 0, over)
     for step, axis in ((pitch, rows), (1, columns)):
         last = (axis.window - 1) * step
         parts = [part_of(matrix, start, last - start) for start in range(0, last + 1, step)]
-        matrix = functools.reduce(ops.add, parts)
-    over = layout.beyond - (rows.span - 1) * pitch - (columns.span - 1)
-    return images_of(part_of(matrix, 0, over), layout, rows.outputs, columns.outputs)
+        matrix = functools.reduce(operator.add, parts)
+    return images_of(matrix, layout, rows.outputs, columns.outputs)
 
 
 def _reduce(x: Tensor, kind: _Kind, *steps: tuple[int, Axis], divisor: int | None = None) -> Tensor:

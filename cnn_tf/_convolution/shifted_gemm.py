@@ -113,17 +113,8 @@ def _pitch(outputs: int, geometry: Geometry) -> int:
     many that what begins with a row is aligned.
     """
     columns = geometry.columns
-    step = outputs * _aligned(_seen(outputs, geometry))
-    return _rounded_up(columns.cells + max(columns.pads), step)
-
-
-def _aligned(numbers: int) -> int:
-    """How many rows of a matrix, of so many numbers each, fill whole pieces of aligned memory."""
-    return ALIGNMENT // math.gcd(ALIGNMENT, numbers)
-
-
-def _rounded_up(number: int, step: int) -> int:
-    return -(-number // step) * step
+    step = outputs * (ALIGNMENT // math.gcd(ALIGNMENT, _seen(outputs, geometry)))
+    return -(-(columns.cells + max(columns.pads)) // step) * step
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
@@ -257,15 +248,16 @@ def _windows(x: Tensor, images: _Range, outputs: _Range, geometry: Geometry) -> 
     first, last = max(start, 0), min(stop, rows.cells)
     x = cut_axes(x, {0: images, 1: (first, last)})
     rows = rows._replace(size=last - first, before=first - start, after=stop - last)
-    # In groups of pixels: what a line's last window sees beside its first, and the pitch.
+    # In groups of pixels: the pitch, what the last line sees below it, and what follows all images.
     together = outputs_at_once(geometry)
     groups = _groups(together, columns.span)
-    reach = _rounded_up(groups - 1, _aligned(together * channels))
-    layout = lay_out(rows, columns, x.shape[0], _pitch(together, geometry), reach * together)
-    pitch = layout.pitch // together
+    reach = (groups - 1) * together
+    layout = lay_out(rows, columns, x.shape[0], _pitch(together, geometry), reach)
+    pitch, beyond = layout.pitch // together, layout.beyond // together
+    below = (rows.span - 1) * pitch
     matrix = ops.reshape(in_one_matrix(x, channels, layout), (-1, together * channels))
-    shifts = [part_of(matrix, v, reach - v) for v in range(0, groups, columns.dilation)]
-    windows = ops.concatenate(shifts, axis=-1) if len(shifts) > 1 else matrix
-    beyond = layout.beyond // together - reach
-    starts = [u * rows.dilation * pitch for u in range(rows.window)]
-    return [part_of(windows, start, beyond - start) for start in starts], layout
+    steps = range(0, groups, columns.dilation)
+    shifts = [part_of(matrix, step, beyond - below - step) for step in steps]
+    windows = ops.concatenate(shifts, axis=-1) if len(shifts) > 1 else shifts[0]
+    starts = range(0, below + 1, rows.dilation * pitch)
+    return [part_of(windows, start, below - start) for start in starts], layout
