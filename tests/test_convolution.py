@@ -543,14 +543,13 @@ def test_large_images_are_computed_in_pieces(batch, images, rows, rng, monkeypat
 )
 def test_outputs_are_computed_in_pairs(filters, together, batch, width, padding, rng, monkeypatch):
     """Where the numbers of one do not fill the processor's vectors, or are few."""
-    seen = []
-    monkeypatch.setattr(
-        shifted_gemm,
-        "_band",
-        lambda kernel, outputs, band=shifted_gemm._band: (
-            seen.append(outputs) or band(kernel, outputs)
-        ),
-    )
+    chosen = []
+
+    def watched(geometry, choose=shifted_gemm.outputs_at_once):
+        chosen.append(choose(geometry))
+        return chosen[-1]
+
+    monkeypatch.setattr(shifted_gemm, "outputs_at_once", watched)
     x, kernel = rng.normal(size=(batch, 9, width, 24)), rng.normal(size=(4, 3, 24, filters))
     bias = rng.normal(size=filters)
     actual, expected = (
@@ -560,7 +559,7 @@ def test_outputs_are_computed_in_pairs(filters, together, batch, width, padding,
         )
         for name in ("shifted_gemm", "definition")
     )
-    assert seen[0] == together
+    assert chosen[0] == together
     for ours, true in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, true, rtol=1e-9, atol=1e-9)
 

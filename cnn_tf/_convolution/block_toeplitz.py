@@ -101,7 +101,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
         return _gather(x, strips, geometry), lambda d: _add_up(d, strips, geometry)
 
     seen = custom_gradient(gather, x) if is_tensorflow(x) else gather(x)[0]
-    y = matmul(seen, _band(kernel, strips, geometry))
+    y = matmul(seen, band_of(kernel, strips, geometry))
     if bias is not None:  # before the change of shape: then TensorFlow adds it within the product
         # The gradients of this stack, and of the split below, are short: ops.tile's is not.
         y = ops.add(y, ops.reshape(ops.stack([bias] * strips.outputs), (-1,)))
@@ -139,7 +139,7 @@ def _add_up(seen: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     return ops.reshape(x, (-1, rows.cells, columns.cells, channels))
 
 
-def _band(kernel: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
+def band_of(kernel: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     """The matrix from what a strip sees to its outputs: (k_h * width * c_i, outputs * c_o).
 
     Its blocks of `c_o` numbers are rows of the kernel, or zeros.

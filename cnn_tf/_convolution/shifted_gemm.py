@@ -11,7 +11,7 @@ into the next is thrown away.
 Where `c_o` is small, or does not fill the processor's vectors, such products are slow. There pixels
 are taken in pairs, and two neighbouring outputs are computed at once. Their windows meet
 `ceil((k_w + 1) / 2)` pairs, and the matrix from these to `2 * c_o` numbers holds the kernel's row
-twice, along its diagonal.
+twice, along its diagonal (see block_toeplitz.py).
 
 Multiplications: the definition's, those of the products that are thrown away, and with pairs those
 with the zeros of the matrix, `2 * ceil((k_w + 1) / 2)` in place of `k_w`.
@@ -47,6 +47,7 @@ from cnn_tf._backend import (
     is_tensorflow,
     matmul,
 )
+from cnn_tf._convolution.block_toeplitz import band_of, strips_of
 from cnn_tf._convolution.cost import copy, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.layout import ALIGNMENT, Layout, images_of, in_one_matrix, lay_out, part_of
@@ -150,7 +151,7 @@ def _of_gradient(geometry: Geometry) -> Geometry:
 
 def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, _Windows | None]:
     """The outputs; and what was seen for them, if that was done in one piece."""
-    matrices = ops.unstack(_band(kernel, outputs_at_once(geometry)))
+    matrices = ops.unstack(_matrices(kernel, geometry))
     images, lines_of_each = _pieces(geometry)
     done: list[Tensor] = []
     for some, lines in itertools.product(images, lines_of_each):
@@ -185,31 +186,29 @@ def _kernel_gradient(
                 products = [ops.transpose(matmul(d, row, transpose="a")) for row in seen]
             piece = ops.stack(products)
             total = piece if total is None else total + piece
-    return _kernel_of(total, together, geometry)
+    return _kernel_of(total, geometry)
 
 
-def _band(kernel: Tensor, outputs: int) -> Tensor:
-    """For each row of the kernel, the matrix from groups of pixels to neighbouring outputs.
+def _matrices(kernel: Tensor, geometry: Geometry) -> Tensor:
+    """For each row of the kernel, what leads from groups of pixels to neighbouring outputs.
 
-    Shape: `(k_h, groups * outputs * c_i, outputs * c_o)`, the kernel's row along the diagonal.
+    Shape: `(k_h, groups * outputs * c_i, outputs * c_o)`.
     """
-    k_h, k_w, channels, filters = kernel.shape
-    rows, columns = _groups(outputs, k_w) * outputs, outputs * filters
+    outputs = outputs_at_once(geometry)
     if outputs > 1:
-        parts = []
-        for i in range(outputs):
-            pads = (i, rows - k_w - i), (0, 0), (i * filters, columns - (i + 1) * filters)
-            parts.append(ops.pad(kernel, ((0, 0), *pads)))
-        kernel = functools.reduce(operator.add, parts)
-    return ops.reshape(kernel, (k_h, rows * channels, columns))
+        width = _groups(outputs, geometry.columns.window) * outputs
+        strips = strips_of(outputs, geometry.columns)._replace(width=width)
+        kernel = band_of(kernel, strips, geometry)
+    return ops.reshape(kernel, (geometry.rows.window, -1, outputs * geometry.filters))
 
 
-def _kernel_of(band: Tensor, outputs: int, geometry: Geometry) -> Tensor:
-    """Add up what leads from each tap to its output: the adjoint of `_band`."""
+def _kernel_of(matrices: Tensor, geometry: Geometry) -> Tensor:
+    """Add up what leads from each tap to its output: the adjoint of `_matrices`."""
     (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
-    band = ops.reshape(band, (k_h, -1, channels, outputs * filters))
+    outputs = outputs_at_once(geometry)
+    matrices = ops.reshape(matrices, (k_h, -1, channels, outputs * filters))
     parts = (
-        cut_axes(band, {1: (i, i + k_w), 3: (i * filters, (i + 1) * filters)})
+        cut_axes(matrices, {1: (i, i + k_w), 3: (i * filters, (i + 1) * filters)})
         for i in range(outputs)
     )
     return functools.reduce(operator.add, parts)
