@@ -5,8 +5,9 @@ Everything else in the package is written in `keras.ops`, which TensorFlow, JAX 
 
 import contextlib
 import importlib.util
+import operator
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -122,6 +123,14 @@ def matmul(a: Tensor, b: Tensor, *, transpose: str = "") -> Tensor:
     return a @ b if NAME == "torch" else keras.ops.matmul(a, b)
 
 
+def materialize(x: Tensor) -> Tensor:
+    """The same numbers. XLA writes them to memory, on JAX, before anything is made of them.
+
+    Without it what follows may compute them again and again, each number several times.
+    """
+    return jax.lax.optimization_barrier(x) if NAME == "jax" else x
+
+
 def gate(x: Tensor, by: Tensor) -> Tensor:
     """On TensorFlow, x where the other tensor is positive, and zero elsewhere: in one pass."""
     return tf.raw_ops.ReluGrad(gradients=x, features=by)
@@ -133,9 +142,11 @@ def reduce_max(x: Tensor, axis: int) -> Tensor:
 
 
 def custom_gradient(
-    function: Callable[..., tuple[Tensor, Callable[[Tensor], Any]]], *tensors: Tensor
+    function: Callable[..., tuple[Tensor, Callable[[Tensor], Any]]],
+    *tensors: Tensor,
+    backends: Sequence[str] = ("tensorflow",),
 ) -> Tensor:
-    """On TensorFlow, apply a function that brings its own gradient.
+    """Apply a function that brings its own gradient.
 
     The gradient is made of ordinary operations, so it has a gradient itself.
 
@@ -143,7 +154,15 @@ def custom_gradient(
         function: A function of the tensors. It returns its value, and a second function, which
             turns the gradient of that value into those of the tensors.
         tensors: What it is applied to, and differentiated with respect to.
+        backends: Where its own gradient is faster, of TensorFlow and PyTorch. Elsewhere the
+            operations of the function are differentiated; JAX would refuse forward mode else.
     """
+    if NAME not in backends or isinstance(tensors[0], keras.KerasTensor):
+        return function(*tensors)[0]
+    if NAME == "torch":
+        if _is_transformed(*tensors):
+            return function(*tensors)[0]
+        return _WithGradient.apply(function, *tensors)
 
     @tf.custom_gradient
     def with_gradient(*tensors: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
@@ -159,6 +178,45 @@ def custom_gradient(
 
     # In a branch of tf.cond, a custom gradient cannot read what comes from outside.
     return with_gradient(*(each if _is_here(each) else tf.identity(each) for each in tensors))
+
+
+if NAME == "torch":
+
+    class _WithGradient(torch.autograd.Function):
+        """What a function of tensors gives, with its own gradient."""
+
+        @staticmethod
+        def forward(context: Any, function: Callable[..., Any], *tensors: Tensor) -> Tensor:
+            y, context.gradients = function(*tensors)
+            context.function = function
+            context.save_for_backward(*tensors)
+            return y
+
+        @staticmethod
+        def backward(context: Any, upstream: Tensor) -> Any:
+            tensors = context.saved_tensors  # refused, if one has been changed in the meantime
+            gradients = context.gradients
+            if torch.is_grad_enabled():  # to be differentiated itself, down to the tensors
+                _, gradients = context.function(*tensors)
+            return None, *gradients(upstream)
+
+
+def _is_transformed(*tensors: Tensor) -> bool:
+    """Whether PyTorch does anything with a function but to call it and to go back through it."""
+    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
+        return True
+    unpack = torch.autograd.forward_ad.unpack_dual
+    return any(unpack(each).tangent is not None for each in tensors)
+
+
+def add_products(pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """The sum of the products of pairs of tensors, in place where PyTorch allows it."""
+    in_place = NAME == "torch" and not _is_transformed()
+    products = iter(pairs)
+    total = operator.mul(*next(products))
+    for a, b in products:
+        total = total.addcmul_(a, b) if in_place else total + a * b
+    return total
 
 
 def gradient(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
@@ -188,14 +246,14 @@ def after(tensors: Sequence[Tensor]) -> contextlib.AbstractContextManager[Any]:
 
     Without it a graph would start all parts of a task at once, and memory would hold them all.
     """
-    if tf.executing_eagerly():
+    if NAME != "tensorflow" or tf.executing_eagerly():
         return contextlib.nullcontext()
     return tf.control_dependencies(list(filter(_is_here, tensors)))
 
 
 def in_graph(tensor: Tensor) -> list[Tensor]:
     """A tensor of a TensorFlow graph, for `after`: an eager one would be kept alive."""
-    return [] if tf.executing_eagerly() else [tensor]
+    return [] if NAME != "tensorflow" or tf.executing_eagerly() else [tensor]
 
 
 def _is_here(tensor: Tensor) -> bool:

@@ -556,7 +556,7 @@ def algorithm_costs(
 ) -> dict[str, float]:
     """Count what each algorithm would cost for images and kernels of such shapes.
 
-    A cost counts the multiplications of an algorithm, and the numbers that it copies, 30 times.
+    A cost counts the multiplications of an algorithm. To copy a number counts as 25 of them.
     `choose_algorithm` names the cheapest.
 
     Args:

@@ -5,13 +5,11 @@ from hypothesis import strategies as st
 
 from cnn_tf._convolution import NAMES
 
-# Two are for TensorFlow only.
+# One is for TensorFlow only.
 EACH_ALGORITHM = pytest.mark.parametrize(
     "algorithm",
     [
-        pytest.param(name, marks=pytest.mark.tensorflow)
-        if name in ("im2col", "shifted_gemm")
-        else name
+        pytest.param(name, marks=pytest.mark.tensorflow) if name == "im2col" else name
         for name in NAMES
     ],
 )

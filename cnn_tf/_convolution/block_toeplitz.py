@@ -100,7 +100,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     def gather(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         return _gather(x, strips, geometry), lambda d: _add_up(d, strips, geometry)
 
-    seen = custom_gradient(gather, x) if is_tensorflow(x) else gather(x)[0]
+    seen = custom_gradient(gather, x)
     y = matmul(seen, band_of(kernel, strips, geometry))
     if bias is not None:  # before the change of shape: then TensorFlow adds it within the product
         # The gradients of this stack, and of the split below, are short: ops.tile's is not.

@@ -36,9 +36,7 @@ def cost(geometry: Geometry) -> float:
     copies = geometry.padding_copies + 2 * windows + seen + k_h * geometry.places * geometry.filters
     inner, columns = k_w * channels // groups, geometry.filters // groups
     multiplied = product(groups * k_h * geometry.places, inner, columns)
-    # Half as much again: automatic differentiation pads and adds each piece of a gradient.
-    copied = 1.5 * copy(copies, channels // groups)
-    return copied + multiplied + memory(seen, geometry)
+    return copy(copies, channels // groups) + multiplied + memory(seen, geometry)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:

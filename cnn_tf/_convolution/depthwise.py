@@ -8,21 +8,25 @@ Multiplications: the definition's.
 Bytes: for each tap, what it sees is read, multiplied and added; nothing of it is kept.
 
 The gradient of the images takes the same way back, that of a weight is a sum over all places.
+PyTorch can add to a part of a tensor. There the first is added up in place, and the products of the
+second are added up, over some rows at a time, before what is left of them is summed.
 
 Source: Chollet (2017), *Xception: deep learning with depthwise separable convolutions*.
 """
 
-import functools
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow
+from cnn_tf._backend import NAME, Tensor, add_products, custom_gradient
 from cnn_tf._convolution.cost import copy
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros, taps, untaps
+
+# The sums of the weights' gradients, in rows of outputs, hold about so many numbers for each row of
+# the kernel: as many as stay near the processor.
+_NUMBERS_AT_A_TIME = 400_000
 
 
 def applies(geometry: Geometry) -> bool:
@@ -53,11 +57,14 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
 
     def correlate(x: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
         weights = ops.unstack(ops.reshape(kernel, (k_h * k_w, channels, multiplier)))
-        y = functools.reduce(operator.add, map(operator.mul, seen(x), weights))
+        y = add_products(zip(seen(x), weights, strict=True))
         y = ops.reshape(y, (-1, out_h, out_w, filters))
 
         def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
             d = ops.reshape(upstream, (-1, out_h, out_w, channels, multiplier))
+            if NAME == "torch":
+                to_x, to_kernel = _gradients_in_place(x, weights, d, geometry)
+                return to_x, ops.reshape(to_kernel, kernel.shape)
             to_taps = [ops.sum(d * weight, axis=-1) for weight in weights]
             rows = [to_taps[u * k_w : (u + 1) * k_w] for u in range(k_h)]
             to_x = untaps([untaps(row, 2, geometry.columns) for row in rows], 1, geometry.rows)
@@ -66,5 +73,43 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
 
         return y, gradients
 
-    y = custom_gradient(correlate, x, kernel) if is_tensorflow(x) else correlate(x, kernel)[0]
+    # Numbers of 16 bits should not be added up one by one.
+    backends = ("tensorflow", "torch") if geometry.bytes_of_a_number > 2 else ("tensorflow",)
+    y = custom_gradient(correlate, x, kernel, backends=backends)
     return y if bias is None else ops.add(y, bias)
+
+
+def _gradients_in_place(
+    x: Tensor, weights: list[Tensor], d: Tensor, geometry: Geometry
+) -> tuple[Tensor, Tensor]:
+    """Those of the padded images, and of the weights `(k_h, k_w, c, m)`, on PyTorch."""
+    rows, columns = geometry.rows, geometry.columns
+    batch, out_h, out_w, channels, multiplier = d.shape
+
+    def places(axis: Any, tap: int, first: int, last: int) -> slice:
+        """The cells that a tap sees from some places on, to others."""
+        start = tap * axis.dilation
+        return slice(start + first * axis.stride, start + (last - 1) * axis.stride + 1, axis.stride)
+
+    to_x = ops.zeros_like(x)
+    for tap, weight in enumerate(weights):
+        u, v = divmod(tap, columns.window)
+        seen = to_x[:, places(rows, u, 0, out_h), places(columns, v, 0, out_w)]
+        for i in range(multiplier):
+            seen.addcmul_(d[..., i], weight[:, i])
+
+    together = max(1, _NUMBERS_AT_A_TIME // (columns.window * out_w * channels * multiplier))
+    together = min(together, out_h)
+    total = ops.zeros(
+        (rows.window, columns.window, together, out_w, channels, multiplier), dtype=d.dtype
+    )
+    # All taps of a row at once, without a copy: (batch, k_w, h, out_w, c, 1).
+    windows = x.unfold(2, columns.span, columns.stride)[..., :: columns.dilation]
+    windows = ops.expand_dims(ops.transpose(windows, (0, 4, 1, 2, 3)), -1)
+    for image in range(batch):
+        for first in range(0, out_h, together):
+            last = min(first + together, out_h)
+            for u in range(rows.window):
+                seen = windows[image, :, places(rows, u, first, last)]
+                total[u, :, : last - first].addcmul_(seen, d[image, first:last])
+    return to_x, ops.sum(total, axis=(2, 3))

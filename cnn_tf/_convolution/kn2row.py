@@ -20,7 +20,7 @@ from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow, matmul
+from cnn_tf._backend import Tensor, custom_gradient, matmul
 from cnn_tf._convolution.cost import copy, memory, product
 from cnn_tf._convolution.geometry import Axis, Geometry
 from cnn_tf._convolution.windows import segment
@@ -66,7 +66,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
 
         return y, gradients
 
-    y = custom_gradient(correlate, x, kernel) if is_tensorflow(x) else correlate(x, kernel)[0]
+    y = custom_gradient(correlate, x, kernel)
     return y if bias is None else ops.add(y, bias)
 
 

@@ -44,7 +44,6 @@ from cnn_tf._backend import (
     custom_gradient,
     cut_axes,
     in_graph,
-    is_tensorflow,
     matmul,
 )
 from cnn_tf._convolution.block_toeplitz import band_of, strips_of
@@ -63,10 +62,9 @@ _Windows = tuple[list[Tensor], Layout]
 
 
 def applies(geometry: Geometry) -> bool:
-    """To one group of images of known size, with strides of 1, of floats, on TensorFlow."""
+    """To one group of images of known size, with strides of 1, of floats."""
     return (
-        is_tensorflow()
-        and geometry.known
+        geometry.known
         and geometry.groups == 1
         and geometry.strides == (1, 1)
         and "float" in geometry.dtype

@@ -33,7 +33,7 @@ from cnn_tf._backend import (
     custom_gradient,
     cut_axes,
     has_accelerator,
-    is_tensorflow,
+    materialize,
     matmul,
     split,
 )
@@ -93,7 +93,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     def gather(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         return _gather(x, geometry), lambda upstream: _add_up(upstream, geometry)
 
-    seen = custom_gradient(gather, x) if is_tensorflow(x) else gather(x)[0]
+    seen = materialize(custom_gradient(gather, x))
     a, b, g = matrices(m, r)
     # Both dimensions at once, by one matrix for each: kron(B', B') times the pixels of a tile.
     outputs_of, tile_of, kernel_of = (
