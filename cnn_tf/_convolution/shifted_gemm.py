@@ -13,6 +13,10 @@ are taken in pairs, and two neighbouring outputs are computed at once. Their win
 `ceil((k_w + 1) / 2)` pairs, and the matrix from these to `2 * c_o` numbers holds the kernel's row
 twice, along its diagonal (see block_toeplitz.py).
 
+XLA, on JAX, would make the copies that are avoided here, one of what each row of the kernel needs.
+There the matrices of all rows stand side by side, and the `k_h` parts of their one product, each
+begun `u` lines later, are added. That needs no pairs, for the product is wide.
+
 Multiplications: the definition's, those of the products that are thrown away, and with pairs those
 with the zeros of the matrix, `2 * ceil((k_w + 1) / 2)` in place of `k_w`.
 Bytes: `k_w` times the image's, with pairs `ceil((k_w + 1) / 2)` times, for some images at a time,
@@ -39,6 +43,7 @@ from typing import Any
 from keras import ops
 
 from cnn_tf._backend import (
+    NAME,
     Tensor,
     after,
     custom_gradient,
@@ -85,13 +90,20 @@ def _cost_of(outputs: int, geometry: Geometry) -> float:
     steps, seen = pixels / outputs, _seen(outputs, geometry)
     windows = copy(steps * seen, outputs * channels) if k_w > 1 else 0
     rest = copy((2 * k_h + 2) * pixels * filters)
-    return padding + windows + rest + product(k_h * steps, seen, outputs * filters)
+    products, columns = (1, k_h * filters) if _is_one(geometry) else (k_h, outputs * filters)
+    return padding + windows + rest + product(products * steps, seen, columns)
+
+
+def _is_one(geometry: Geometry) -> bool:
+    """Whether one product serves all rows of the kernel: where its parts are smaller to copy."""
+    return NAME == "jax" and geometry.filters < geometry.columns.window * geometry.channels
 
 
 @functools.lru_cache(maxsize=1024)
 def outputs_at_once(geometry: Geometry) -> int:
     """How many neighbouring outputs of a row are computed at once: three would be slower."""
-    choices = (1, 2) if geometry.columns.dilation == 1 else (1,)
+    single = geometry.columns.dilation > 1 or _is_one(geometry)
+    choices = (1,) if single else (1, 2)
     return min(choices, key=lambda outputs: _cost_of(outputs, geometry))
 
 
@@ -149,13 +161,13 @@ def _of_gradient(geometry: Geometry) -> Geometry:
 
 def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, _Windows | None]:
     """The outputs; and what was seen for them, if that was done in one piece."""
-    matrices = ops.unstack(_matrices(kernel, geometry))
+    matrices = _matrices(kernel, geometry)
     images, lines_of_each = _pieces(geometry)
     done: list[Tensor] = []
     for some, lines in itertools.product(images, lines_of_each):
         with after(done[-1:]):  # one after the other, or memory holds them all
             seen, layout = _windows(x, some, lines, geometry)
-            products = [matmul(row, matrix) for row, matrix in zip(seen, matrices, strict=True)]
+            products = _products(seen, matrices, layout, geometry)
             y = sum(products[1:], start=products[0])
             y = ops.reshape(y, (-1, geometry.filters))
             done.append(images_of(y, layout, lines[1] - lines[0], geometry.columns.outputs))
@@ -164,6 +176,23 @@ def _correlate(x: Tensor, kernel: Tensor, geometry: Geometry) -> tuple[Tensor, _
     n = len(lines_of_each)
     whole = [_joined(done[first : first + n], axis=1) for first in range(0, len(done), n)]
     return _joined(whole, axis=0), None
+
+
+def _products(
+    seen: list[Tensor], matrices: Tensor, layout: Layout, geometry: Geometry
+) -> list[Tensor]:
+    """For each row of the kernel, its product with what it sees."""
+    if not _is_one(geometry):
+        pairs = zip(seen, ops.unstack(matrices), strict=True)
+        return [matmul(row, matrix) for row, matrix in pairs]
+    (windows,), filters = seen, geometry.filters
+    matrix = ops.reshape(ops.transpose(matrices, (1, 0, 2)), (windows.shape[1], -1))
+    y = matmul(windows, matrix)
+    starts = _starts(layout.pitch, geometry)
+    size = y.shape[0] - starts[-1]
+    return [
+        y[start : start + size, u * filters : (u + 1) * filters] for u, start in enumerate(starts)
+    ]
 
 
 def _kernel_gradient(
@@ -256,5 +285,12 @@ def _windows(x: Tensor, images: _Range, outputs: _Range, geometry: Geometry) -> 
     steps = range(0, groups, columns.dilation)
     shifts = [part_of(matrix, step, beyond - below - step) for step in steps]
     windows = ops.concatenate(shifts, axis=-1) if len(shifts) > 1 else shifts[0]
-    starts = range(0, below + 1, rows.dilation * pitch)
-    return [part_of(windows, start, below - start) for start in starts], layout
+    if _is_one(geometry):
+        return [windows], layout
+    return [part_of(windows, start, below - start) for start in _starts(pitch, geometry)], layout
+
+
+def _starts(pitch: int, geometry: Geometry) -> range:
+    """Where among the windows what each row of the kernel sees begins."""
+    step = geometry.rows.dilation * pitch
+    return range(0, geometry.rows.window * step, step)
