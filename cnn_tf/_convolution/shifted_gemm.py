@@ -89,9 +89,11 @@ def _cost_of(outputs: int, geometry: Geometry) -> float:
     padding = copy(pixels * channels) if pixels > given else 0
     steps, seen = pixels / outputs, _seen(outputs, geometry)
     windows = copy(steps * seen, outputs * channels) if k_w > 1 else 0
+    if _is_one(geometry):  # all else is one loop
+        rest = copy((k_h + 1) * pixels * filters)
+        return padding + windows + rest + product(pixels, seen, k_h * filters)
     rest = copy((2 * k_h + 2) * pixels * filters)
-    products, columns = (1, k_h * filters) if _is_one(geometry) else (k_h, outputs * filters)
-    return padding + windows + rest + product(products * steps, seen, columns)
+    return padding + windows + rest + product(k_h * steps, seen, outputs * filters)
 
 
 def _is_one(geometry: Geometry) -> bool:
