@@ -25,7 +25,7 @@ import numpy as np
 from keras import ops
 
 from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow, matmul, split, take
-from cnn_tf._convolution.cost import copy, memory, once, product
+from cnn_tf._convolution.cost import calls, copy, memory, once, product
 from cnn_tf._convolution.geometry import Axis, Geometry
 from cnn_tf._convolution.windows import (
     add_wide_windows,
@@ -84,7 +84,8 @@ def cost_of(strips: Strips, geometry: Geometry) -> float:
     cut = 0 if number * strips.outputs == geometry.columns.outputs else copy(y)
     band = once(copy(k_h * width * strips.outputs * filters), geometry.batch)
     multiplied = product(geometry.rows.outputs * number, k_h * width, strips.outputs * filters)
-    return copy(geometry.padding_copies) + strips_of_rows + seen + cut + band + multiplied
+    copied = copy(geometry.padding_copies) + strips_of_rows + seen + cut + band
+    return copied + multiplied + calls(25, geometry.batch)
 
 
 def strips_of(outputs: int, axis: Axis) -> Strips:

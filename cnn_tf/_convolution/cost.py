@@ -5,6 +5,7 @@ so many of them. What counts is the way to the outputs; the gradients take about
 everything.
 """
 
+from cnn_tf._backend import NAME
 from cnn_tf._convolution.geometry import Geometry
 
 # To read a number and to write it somewhere else takes as long as so many multiplications. Found by
@@ -14,6 +15,8 @@ _COPY = 25
 # A product and a copy work on so many numbers at a time, or waste a part of the time.
 _AT_A_TIME = 16
 _FEWEST = 24  # a product of fewer columns takes as long
+# PyTorch has neither a graph nor a compiler: to call an operation from Python takes as long.
+_CALL = 1_500_000
 # Where the number of images is not known.
 _USUAL_BATCH = 32
 # What is kept for the gradient may be so many bytes, or so many times the images and outputs.
@@ -30,6 +33,11 @@ def product(rows: float, inner: int, columns: int) -> float:
 def copy(numbers: float, piece: int = _AT_A_TIME) -> float:
     """The cost of copying numbers, of which so many at a time lie side by side in memory."""
     return _COPY * numbers * max(1, _AT_A_TIME / piece)
+
+
+def calls(operations: int, batch: int | None) -> float:
+    """For each image, the cost of calling about so many operations for a batch, on PyTorch."""
+    return once(_CALL * operations, batch) if NAME == "torch" else 0
 
 
 def once(cost: float, batch: int | None) -> float:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from keras import ops
 
 from cnn_tf._backend import Tensor, matmul, sizes
-from cnn_tf._convolution.cost import copy, memory, product
+from cnn_tf._convolution.cost import calls, copy, memory, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros, taps
 
@@ -36,7 +36,8 @@ def cost(geometry: Geometry) -> float:
     copies = geometry.padding_copies + 2 * windows + seen + k_h * geometry.places * geometry.filters
     inner, columns = k_w * channels // groups, geometry.filters // groups
     multiplied = product(groups * k_h * geometry.places, inner, columns)
-    return copy(copies, channels // groups) + multiplied + memory(seen, geometry)
+    copied = copy(copies, channels // groups) + memory(seen, geometry)
+    return copied + multiplied + calls(8 + k_h, geometry.batch)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:

@@ -21,7 +21,7 @@ from typing import Any
 from keras import ops
 
 from cnn_tf._backend import Tensor, custom_gradient, matmul
-from cnn_tf._convolution.cost import copy, memory, product
+from cnn_tf._convolution.cost import calls, copy, memory, product
 from cnn_tf._convolution.geometry import Axis, Geometry
 from cnn_tf._convolution.windows import segment
 
@@ -38,7 +38,8 @@ def cost(geometry: Geometry) -> float:
     pictures = k_h * k_w * filters * pixels
     copies = 3 * pictures + 3 * k_h * filters * rows.cells * columns.outputs
     multiplied = product(pixels, geometry.channels, k_h * k_w * filters)
-    return multiplied + copy(copies + 2 * filters * geometry.places) + memory(pictures, geometry)
+    copied = copy(copies + 2 * filters * geometry.places) + memory(pictures, geometry)
+    return multiplied + copied + calls(8 + 3 * (k_h + k_w), geometry.batch)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:

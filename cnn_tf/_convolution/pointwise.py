@@ -9,7 +9,7 @@ Source: Lin, Chen and Yan (2013), *Network in network*.
 from keras import ops
 
 from cnn_tf._backend import Tensor, matmul, sizes
-from cnn_tf._convolution.cost import copy, product
+from cnn_tf._convolution.cost import calls, copy, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros
 
@@ -22,7 +22,7 @@ def applies(geometry: Geometry) -> bool:
 def cost(geometry: Geometry) -> float:
     """One product."""
     result = product(geometry.pixels, geometry.channels, geometry.filters)
-    return result + copy(geometry.padding_copies)
+    return result + copy(geometry.padding_copies) + calls(3, geometry.batch)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:

@@ -52,7 +52,7 @@ from cnn_tf._backend import (
     matmul,
 )
 from cnn_tf._convolution.block_toeplitz import band_of, strips_of
-from cnn_tf._convolution.cost import copy, product
+from cnn_tf._convolution.cost import calls, copy, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.layout import ALIGNMENT, Layout, images_of, in_one_matrix, lay_out, part_of
 from cnn_tf._convolution.windows import pad_zeros, region
@@ -78,7 +78,8 @@ def applies(geometry: Geometry) -> bool:
 
 def cost(geometry: Geometry) -> float:
     """That of single outputs or of pairs, whichever is less."""
-    return _cost_of(outputs_at_once(geometry), geometry)
+    called = calls(22 + 2 * geometry.rows.window, geometry.batch)
+    return _cost_of(outputs_at_once(geometry), geometry) + called
 
 
 def _cost_of(outputs: int, geometry: Geometry) -> float:

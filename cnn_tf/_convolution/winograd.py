@@ -37,7 +37,7 @@ from cnn_tf._backend import (
     matmul,
     split,
 )
-from cnn_tf._convolution.cost import copy, memory, once, product
+from cnn_tf._convolution.cost import calls, copy, memory, once, product
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import region
 
@@ -76,7 +76,7 @@ def cost(geometry: Geometry) -> float:
     multiplied = product(points * tiles, channels, filters) + copy(points * tiles * filters)
     outputs = copy(3 * m * m * tiles * filters) + product(m * m, points, tiles * filters)
     total = evaluated + once(kernel, geometry.batch) + multiplied + outputs
-    return total + memory(points * tiles * channels, geometry)
+    return total + memory(points * tiles * channels, geometry) + calls(40, geometry.batch)
 
 
 def _tiles(geometry: Geometry) -> tuple[int, int]:
