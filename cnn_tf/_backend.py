@@ -29,6 +29,11 @@ def is_tensorflow(x: Tensor = None) -> bool:
     return NAME == "tensorflow" and not isinstance(x, keras.KerasTensor)
 
 
+def is_torch(x: Tensor) -> bool:
+    """Whether PyTorch computes, and x is not only the shape and type of a tensor."""
+    return NAME == "torch" and not isinstance(x, keras.KerasTensor)
+
+
 def device_name() -> str:
     """Keras's name of the first accelerator, such as `"gpu:0"`, or else `"cpu:0"`."""
     if NAME == "torch":  # for which Keras lists no devices
@@ -119,8 +124,13 @@ def matmul(a: Tensor, b: Tensor, *, transpose: str = "") -> Tensor:
     if is_tensorflow(a) and len(a.shape) == len(b.shape) == 2:  # no transposed copy is made
         return tf.matmul(a, b, transpose_a=transpose == "a", transpose_b=transpose == "b")
     a, b = (a.T if transpose == "a" else a), (b.T if transpose == "b" else b)
-    # Of numbers of 64 bits, Keras's own makes some of 32 on PyTorch.
-    return a @ b if NAME == "torch" else keras.ops.matmul(a, b)
+    if NAME != "torch":
+        return keras.ops.matmul(a, b)
+    # Of numbers of 64 bits, Keras's own makes some of 32.
+    if len(b.shape) > 2:
+        return a @ b
+    *places, inner = a.shape  # of a view, PyTorch would multiply small pieces
+    return (a.reshape(-1, inner) @ b).reshape(*places, b.shape[1])
 
 
 def materialize(x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import Tensor, custom_gradient, is_tensorflow, matmul, split, take
+from cnn_tf._backend import NAME, Tensor, custom_gradient, is_tensorflow, matmul, split, take
 from cnn_tf._convolution.cost import calls, copy, memory, once, product
 from cnn_tf._convolution.geometry import Axis, Geometry
 from cnn_tf._convolution.windows import (
@@ -78,6 +78,8 @@ def cost_of(strips: Strips, geometry: Geometry) -> float:
     (k_h, _), channels, filters = geometry.kernel, geometry.channels, geometry.filters
     number, width = strips.number, strips.width * channels
     strips_of_rows = copy(2 * geometry.rows.padded * number * width, strips.step * channels)
+    if NAME == "torch":
+        strips_of_rows = 0  # a view
     kept = geometry.rows.outputs * number * k_h * width
     seen = copy(2 * kept, width) + memory(kept, geometry)
     y = geometry.rows.outputs * number * strips.outputs * filters
@@ -85,7 +87,7 @@ def cost_of(strips: Strips, geometry: Geometry) -> float:
     band = once(copy(k_h * width * strips.outputs * filters), geometry.batch)
     multiplied = product(geometry.rows.outputs * number, k_h * width, strips.outputs * filters)
     copied = copy(geometry.padding_copies) + strips_of_rows + seen + cut + band
-    return copied + multiplied + calls(25, geometry.batch)
+    return copied + multiplied + calls(18, geometry.batch)
 
 
 def strips_of(outputs: int, axis: Axis) -> Strips:
@@ -118,9 +120,13 @@ def _gather(x: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     width, step = strips.width * geometry.channels, strips.step * geometry.channels
     # With the channels in the rows, TensorFlow pads whole rows at once, and not pixel by pixel.
     x = ops.reshape(x, (-1, rows.cells, geometry.columns.cells * geometry.channels))
+    views = NAME == "torch"
     # From the image's own last column on, the strips may need more zeros, or not see all.
-    end = axis_of_blocks(width, step, number).cells * step
+    end = (number - 1) * step + width if views else axis_of_blocks(width, step, number).cells * step
     x = region(x, (-rows.before, rows.cells + rows.after), (-left, end - left))
+    if views:  # all is copied at once
+        x = x.unfold(2, width, step).unfold(1, rows.span, rows.stride)[..., :: rows.dilation]
+        return ops.reshape(ops.transpose(x, (0, 1, 2, 4, 3)), (-1, rows.window * width))
     x = ops.reshape(wide_windows(x, width, step, number), (-1, rows.padded * number, width))
     first, tap = np.arange(rows.outputs) * rows.stride, np.arange(rows.window) * rows.dilation
     seen = (first[:, None, None] + tap) * number + np.arange(number)[:, None]

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, matmul, sizes
+from cnn_tf._backend import NAME, Tensor, matmul, sizes
 from cnn_tf._convolution.cost import calls, copy, memory, product
 from cnn_tf._convolution.geometry import Geometry
-from cnn_tf._convolution.windows import pad_zeros, taps
+from cnn_tf._convolution.windows import pad_zeros, windows_of_rows
 
 
 def applies(geometry: Geometry) -> bool:
@@ -32,6 +32,8 @@ def cost(geometry: Geometry) -> float:
     """Padding, windows of each row, then a copy of them and a product for each kernel row."""
     (k_h, k_w), channels, groups = geometry.kernel, geometry.channels, geometry.groups
     windows = k_w * channels * geometry.columns.outputs * geometry.rows.padded
+    if NAME == "torch" and geometry.columns.dilation == 1:
+        windows = 0  # a view
     seen = k_h * k_w * geometry.places * channels
     copies = geometry.padding_copies + 2 * windows + seen + k_h * geometry.places * geometry.filters
     inner, columns = k_w * channels // groups, geometry.filters // groups
@@ -46,14 +48,13 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
     (k_h, k_w), groups, filters = geometry.kernel, geometry.groups, geometry.filters
     depth = geometry.channels // groups
     if groups == 1:
-        windows = ops.concatenate(taps(x, 2, geometry.columns), axis=-1)
-        rows = taps(windows, 1, geometry.rows)  # each (batch, out_h, out_w, k_w * c_i)
+        # Each (batch, out_h, out_w, k_w * c_i).
+        rows = windows_of_rows(x, geometry.rows, geometry.columns)
         matrices = ops.reshape(kernel, (k_h, k_w * depth, filters))
         y = _sum_of_products(rows, matrices)
     else:
         x = _split_channels(x, groups, depth)
-        windows = ops.concatenate(taps(x, 3, geometry.columns), axis=-1)
-        rows = taps(windows, 2, geometry.rows)
+        rows = windows_of_rows(x, geometry.rows, geometry.columns)
         _, out_h, out_w, inner = sizes(rows[0])
         rows = [ops.reshape(row, (groups, -1, inner)) for row in rows]
         matrices = ops.reshape(kernel, (k_h, inner, groups, filters // groups))

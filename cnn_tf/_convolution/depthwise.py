@@ -85,16 +85,10 @@ def _gradients_in_place(
     """Those of the padded images, and of the weights `(k_h, k_w, c, m)`, on PyTorch."""
     rows, columns = geometry.rows, geometry.columns
     batch, out_h, out_w, channels, multiplier = d.shape
-
-    def places(axis: Any, tap: int, first: int, last: int) -> slice:
-        """The cells that a tap sees from some places on, to others."""
-        start = tap * axis.dilation
-        return slice(start + first * axis.stride, start + (last - 1) * axis.stride + 1, axis.stride)
-
     to_x = ops.zeros_like(x)
     for tap, weight in enumerate(weights):
         u, v = divmod(tap, columns.window)
-        seen = to_x[:, places(rows, u, 0, out_h), places(columns, v, 0, out_w)]
+        seen = to_x[:, rows.places(u), columns.places(v)]
         for i in range(multiplier):
             seen.addcmul_(d[..., i], weight[:, i])
 
@@ -110,6 +104,6 @@ def _gradients_in_place(
         for first in range(0, out_h, together):
             last = min(first + together, out_h)
             for u in range(rows.window):
-                seen = windows[image, :, places(rows, u, first, last)]
+                seen = windows[image, :, rows.places(u, first, last)]
                 total[u, :, : last - first].addcmul_(seen, d[image, first:last])
     return to_x, ops.sum(total, axis=(2, 3))

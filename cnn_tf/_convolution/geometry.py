@@ -57,6 +57,12 @@ class Axis(NamedTuple):
         """Places that a window finds, the size known."""
         return (self.padded - self.span) // self.stride + 1
 
+    def places(self, tap: int, first: int = 0, last: int | None = None) -> slice:
+        """The cells of a padded axis that a tap sees, from one output on to before another."""
+        last = (self.padded - self.span) // self.stride + 1 if last is None else last
+        start = tap * self.dilation
+        return slice(start + first * self.stride, start + (last - 1) * self.stride + 1, self.stride)
+
     def adjoint(self) -> "Axis":
         """The way back from the outputs to the cells, with strides of 1, by the window mirrored."""
         before, after = (self.span - 1 - cells for cells in self.pads)

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut, cut_axes, sizes, split
+from cnn_tf._backend import Tensor, cut, cut_axes, is_torch, sizes, split
 from cnn_tf._convolution.geometry import Axis
 from cnn_tf.arguments import is_symbolic
 
@@ -86,6 +86,27 @@ def stacked(phases: Sequence[Tensor | None], number: int) -> Tensor:
         empty = ops.zeros_like(next(phase for phase in phases if phase is not None))
         phases = [empty if phase is None else phase for phase in phases]
     return ops.stack(phases, axis=number + 1)
+
+
+def windows_of_rows(x: Tensor, rows: Axis, columns: Axis) -> list[Tensor]:
+    """For each row of a kernel, what it sees at each place, its taps side by side.
+
+    Args:
+        x: Images, padded, `(..., h, w, c)`.
+        rows: The rows, without pads.
+        columns: The columns, without pads.
+
+    Returns:
+        Tensors `(..., out_h, out_w, k_w * c)`.
+    """
+    axis, c = len(x.shape) - 3, x.shape[-1]
+    if not is_torch(x) or columns.dilation > 1:
+        return taps(ops.concatenate(taps(x, axis + 1, columns), axis=-1), axis, rows)
+
+    # Views, of the numbers of each row.
+    numbers = ops.reshape(x, (*x.shape[:-2], x.shape[-2] * c))
+    windows = numbers.unfold(axis + 1, columns.window * c, columns.stride * c)
+    return [windows[..., rows.places(u), :, :] for u in range(rows.window)]
 
 
 def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
