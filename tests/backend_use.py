@@ -140,7 +140,7 @@ def algorithms():
         assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64)) in NAMES
     else:
         assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64)) == "winograd"
-        assert choose_algorithm((32, 30, 30, 64), (3, 3, 64, 64), dilation_rate=2) == "definition"
+        assert choose_algorithm((32, 30, 30, 64), (3, 3, 32, 64), groups=2) == "definition"
     if _backend.NAME == "torch":  # of few pictures, the number of calls counts
         of_lenet = (14, 14, 6), (5, 5, 6, 16)
         assert choose_algorithm((1, *of_lenet[0]), of_lenet[1]) == "definition"
