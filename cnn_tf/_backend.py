@@ -124,7 +124,7 @@ def matmul(a: Tensor, b: Tensor, *, transpose: str = "") -> Tensor:
     if is_tensorflow(a) and len(a.shape) == len(b.shape) == 2:  # no transposed copy is made
         return tf.matmul(a, b, transpose_a=transpose == "a", transpose_b=transpose == "b")
     a, b = (a.T if transpose == "a" else a), (b.T if transpose == "b" else b)
-    if NAME != "torch":
+    if not is_torch(a):
         return keras.ops.matmul(a, b)
     # Of numbers of 64 bits, Keras's own makes some of 32.
     if len(b.shape) > 2:
