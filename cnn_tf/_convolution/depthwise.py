@@ -8,8 +8,9 @@ Multiplications: the definition's.
 Bytes: for each tap, what it sees is read, multiplied and added; nothing of it is kept.
 
 The gradient of the images takes the same way back, that of a weight is a sum over all places.
-PyTorch can add to a part of a tensor. There the first is added up in place, and the products of the
-second are added up, over some rows at a time, before what is left of them is summed.
+PyTorch can add to a part of a tensor. There the gradient of the images is added up in place. For
+that of the weights the images are taken in pieces of a few rows: the products of all pieces are
+added up, place by place, and the sum over the places of a piece is taken once, at the end.
 
 Source: Chollet (2017), *Xception: deep learning with depthwise separable convolutions*.
 """
@@ -24,8 +25,8 @@ from cnn_tf._convolution.cost import copy
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros, taps, untaps
 
-# The sums of the weights' gradients, in rows of outputs, hold about so many numbers for each row of
-# the kernel: as many as stay near the processor.
+# The products of a piece, for each row of the kernel, are about so many numbers: as many as stay
+# near the processor.
 _NUMBERS_AT_A_TIME = 400_000
 
 

@@ -13,9 +13,9 @@ are taken in pairs, and two neighbouring outputs are computed at once. Their win
 `ceil((k_w + 1) / 2)` pairs, and the matrix from these to `2 * c_o` numbers holds the kernel's row
 twice, along its diagonal (see block_toeplitz.py).
 
-XLA, on JAX, would make the copies that are avoided here, one of what each row of the kernel needs.
-There the matrices of all rows stand side by side, and the `k_h` parts of their one product, each
-begun `u` lines later, are added. That needs no pairs, for the product is wide.
+On JAX, XLA would make the copies that are avoided here: one of each part that a row of the kernel
+needs. There the matrices of all rows stand side by side, and there is one product. Its parts, one
+for each row, each begun `u` lines later, are added. No pairs are needed, for the product is wide.
 
 Multiplications: the definition's, those of the products that are thrown away, and with pairs those
 with the zeros of the matrix, `2 * ceil((k_w + 1) / 2)` in place of `k_w`.
@@ -24,10 +24,10 @@ or some rows of one.
 
 Zeros of the matrix meet pixels that an output does not see: there an infinity or a NaN spoils it.
 
-The gradients are not left to automatic differentiation, which would pad each of the shifted
-matrices' gradients and add them up. Both are correlations themselves: that of the images one of the
-outputs' gradient with the flipped kernel, that of the kernel one of the images with the outputs'
-gradient, by the same products the other way.
+On TensorFlow the gradients are not left to automatic differentiation, which would pad each of the
+shifted matrices' gradients and add them up. Both are correlations themselves: that of the images
+one of the outputs' gradient with the flipped kernel, that of the kernel one of the images with the
+outputs' gradient, by the same products the other way.
 
 Source: Anderson, Vasudevan, Keane and Gregg (2017), *Low-memory GEMM-based convolution algorithms
 for deep neural networks*.
@@ -90,14 +90,14 @@ def _cost_of(outputs: int, geometry: Geometry) -> float:
     padding = copy(pixels * channels) if pixels > given else 0
     steps, seen = pixels / outputs, _seen(outputs, geometry)
     windows = copy(steps * seen, outputs * channels) if k_w > 1 else 0
-    if _is_one(geometry):  # all else is one loop
+    if _by_one_product(geometry):  # all else is one loop
         rest = copy((k_h + 1) * pixels * filters)
         return padding + windows + rest + product(pixels, seen, k_h * filters)
     rest = copy((2 * k_h + 2) * pixels * filters)
     return padding + windows + rest + product(k_h * steps, seen, outputs * filters)
 
 
-def _is_one(geometry: Geometry) -> bool:
+def _by_one_product(geometry: Geometry) -> bool:
     """Whether one product serves all rows of the kernel: where its parts are smaller to copy."""
     return NAME == "jax" and geometry.filters < geometry.columns.window * geometry.channels
 
@@ -105,7 +105,7 @@ def _is_one(geometry: Geometry) -> bool:
 @functools.lru_cache(maxsize=1024)
 def outputs_at_once(geometry: Geometry) -> int:
     """How many neighbouring outputs of a row are computed at once: three would be slower."""
-    single = geometry.columns.dilation > 1 or _is_one(geometry)
+    single = geometry.columns.dilation > 1 or _by_one_product(geometry)
     choices = (1,) if single else (1, 2)
     return min(choices, key=lambda outputs: _cost_of(outputs, geometry))
 
@@ -185,7 +185,7 @@ def _products(
     seen: list[Tensor], matrices: Tensor, layout: Layout, geometry: Geometry
 ) -> list[Tensor]:
     """For each row of the kernel, its product with what it sees."""
-    if not _is_one(geometry):
+    if not _by_one_product(geometry):
         pairs = zip(seen, ops.unstack(matrices), strict=True)
         return [matmul(row, matrix) for row, matrix in pairs]
     (windows,), filters = seen, geometry.filters
@@ -288,7 +288,7 @@ def _windows(x: Tensor, images: _Range, outputs: _Range, geometry: Geometry) -> 
     steps = range(0, groups, columns.dilation)
     shifts = [part_of(matrix, step, beyond - below - step) for step in steps]
     windows = ops.concatenate(shifts, axis=-1) if len(shifts) > 1 else shifts[0]
-    if _is_one(geometry):
+    if _by_one_product(geometry):
         return [windows], layout
     return [part_of(windows, start, below - start) for start in _starts(pitch, geometry)], layout
 
