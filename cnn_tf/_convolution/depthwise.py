@@ -8,9 +8,10 @@ Multiplications: the definition's.
 Bytes: for each tap, what it sees is read, multiplied and added; nothing of it is kept.
 
 The gradient of the images takes the same way back, that of a weight is a sum over all places.
-PyTorch can add to a part of a tensor. There the gradient of the images is added up in place. For
-that of the weights the images are taken in pieces of a few rows: the products of all pieces are
-added up, place by place, and the sum over the places of a piece is taken once, at the end.
+PyTorch can add to a part of a tensor. There, on a CPU, the gradient of the images is added up in
+place. For that of the weights the images are taken in pieces of a few rows: the products of all
+pieces are added up, place by place, and the sum over the places of a piece is taken once, at the
+end.
 
 Source: Chollet (2017), *Xception: deep learning with depthwise separable convolutions*.
 """
@@ -20,7 +21,7 @@ from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import NAME, Tensor, add_products, custom_gradient
+from cnn_tf._backend import NAME, Tensor, add_products, custom_gradient, has_accelerator
 from cnn_tf._convolution.cost import copy
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros, taps, untaps
@@ -74,8 +75,9 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
 
         return y, gradients
 
-    # Numbers of 16 bits should not be added up one by one.
-    backends = ("tensorflow", "torch") if geometry.bytes_of_a_number > 2 else ("tensorflow",)
+    # Numbers of 16 bits should not be added up one by one, and a GPU would wait for many pieces.
+    in_place = geometry.bytes_of_a_number > 2 and not has_accelerator()
+    backends = ("tensorflow", "torch") if in_place else ("tensorflow",)
     y = custom_gradient(correlate, x, kernel, backends=backends)
     return y if bias is None else ops.add(y, bias)
 
