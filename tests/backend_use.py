@@ -145,6 +145,8 @@ def algorithms():
         of_lenet = (14, 14, 6), (5, 5, 6, 16)
         assert choose_algorithm((1, *of_lenet[0]), of_lenet[1]) == "definition"
         assert choose_algorithm((128, *of_lenet[0]), of_lenet[1]) == "block_toeplitz"
+        for side, name in ((3, "depthwise"), (11, "definition")):
+            assert choose_algorithm((1, 12, 12, 2), (side, side, 1, 2), groups=2) == name
 
 
 def _normal(*shape):

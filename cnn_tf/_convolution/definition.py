@@ -39,7 +39,7 @@ def cost(geometry: Geometry) -> float:
     inner, columns = k_w * channels // groups, geometry.filters // groups
     multiplied = product(groups * k_h * geometry.places, inner, columns)
     copied = copy(copies, channels // groups) + memory(seen, geometry)
-    return copied + multiplied + calls(8 + k_h, geometry.batch)
+    return copied + multiplied + calls((8 if groups == 1 else 14) + k_h, geometry.batch)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:

@@ -22,7 +22,7 @@ from typing import Any
 from keras import ops
 
 from cnn_tf._backend import NAME, Tensor, add_products, custom_gradient, has_accelerator
-from cnn_tf._convolution.cost import copy
+from cnn_tf._convolution.cost import calls, copy
 from cnn_tf._convolution.geometry import Geometry
 from cnn_tf._convolution.windows import pad_zeros, taps, untaps
 
@@ -41,7 +41,8 @@ def cost(geometry: Geometry) -> float:
     (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
     rows = k_h * geometry.rows.outputs * geometry.columns.padded * channels
     seen = k_h * k_w * geometry.places
-    return copy(geometry.padding_copies + rows + seen * (channels + 2 * filters), channels)
+    copied = copy(geometry.padding_copies + rows + seen * (channels + 2 * filters), channels)
+    return copied + calls(8 + k_h * k_w // 2, geometry.batch)
 
 
 def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
