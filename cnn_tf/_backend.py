@@ -4,6 +4,7 @@ Everything else in the package is written in `keras.ops`, which TensorFlow, JAX 
 """
 
 import contextlib
+import functools
 import importlib.util
 import operator
 import os
@@ -32,6 +33,41 @@ def is_tensorflow(x: Tensor = None) -> bool:
 def is_torch(x: Tensor) -> bool:
     """Whether PyTorch computes, and x is not only the shape and type of a tensor."""
     return NAME == "torch" and not isinstance(x, keras.KerasTensor)
+
+
+def shape_of(x: Tensor) -> Any:
+    """The sizes, `None` where one is not known before the computation runs."""
+    if NAME == "torch" and torch.compiler.is_compiling():
+        return tuple(map(operator.index, x.shape))  # numbers, where its compiler has put symbols
+    return tuple(x.shape)
+
+
+def shape_of_batch(x: Tensor) -> Any:
+    """The sizes of images. PyTorch's compiler gets one graph for any number of them: `None`."""
+    if NAME == "torch" and torch.compiler.is_compiling():
+        return None, *map(operator.index, x.shape[1:])
+    return tuple(x.shape)
+
+
+def constant(numbers: np.ndarray, like: Tensor) -> Tensor:
+    """Numbers as a tensor, of the type and on the device of another one."""
+    if is_torch(like):  # its compiler cannot follow Keras's own
+        return torch.as_tensor(numbers, dtype=like.dtype, device=like.device)
+    return keras.ops.convert_to_tensor(numbers, dtype=like.dtype)
+
+
+def cached(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what a function of numbers gives: in eager mode it is called again and again."""
+    kept = functools.lru_cache(maxsize=1024)(function)
+    if NAME != "torch":
+        return kept
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        # PyTorch's compiler calls it once, and would warn that it does not use what is kept.
+        return (function if torch.compiler.is_compiling() else kept)(*arguments)
+
+    return call
 
 
 def device_name() -> str:
@@ -116,7 +152,23 @@ def take(x: Tensor, entries: np.ndarray, axis: int = 0) -> Tensor:
     """The entries of an axis with these numbers, none negative: Keras's own looks for such."""
     if is_tensorflow(x):
         return tf.gather(x, entries, axis=axis)
+    if is_torch(x) and axis == 0:  # which its compiler can follow
+        return x[torch.as_tensor(entries, device=x.device)]
     return keras.ops.take(x, entries, axis=axis)
+
+
+def pad(x: Tensor, pads: Sequence[Any], value: float = 0) -> Tensor:
+    """Cells before and after each axis, that hold one number.
+
+    Keras's own makes an object with a new name at each call, so PyTorch's compiler, which looks
+    whether anything has changed, would compile at each call.
+    """
+    if is_tensorflow(x):
+        return tf.pad(x, pads, constant_values=value)
+    if is_torch(x):  # from the last axis to the first
+        flat = [int(cells) for sides in reversed(pads) for cells in sides]
+        return torch.nn.functional.pad(x, flat, value=value)
+    return keras.ops.pad(x, pads, constant_values=value)
 
 
 def matmul(a: Tensor, b: Tensor, *, transpose: str = "") -> Tensor:

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import matmul, sizes
+from cnn_tf._backend import matmul, shape_of, shape_of_batch, sizes
 from cnn_tf._convolution import choose, costs, definition, pooling
 from cnn_tf._convolution.geometry import Axis, Geometry, find_axes, find_axis
 from cnn_tf._convolution.windows import pad_zeros
@@ -485,7 +485,8 @@ def correlate(
     kernel = _numbers(kernel, "kernel", "correlate")
     x, kernel = _of_one_type(_batch(x, "correlate"), kernel)
     settings = (strides, padding, dilation_rate, groups)
-    geometry = _geometry(x.shape, kernel.shape, x.dtype, *settings, dynamic_shape=(None, *sizes(x)))
+    dynamic_shape = (None, *sizes(x))
+    geometry = _geometry(shape_of_batch(x), shape_of(kernel), x.dtype, *settings, dynamic_shape)
     if bias is not None:
         bias = ops.cast(ops.convert_to_tensor(bias), kernel.dtype)
         if tuple(bias.shape) != (geometry.filters,):

@@ -249,6 +249,42 @@ def _check_own_gradient(**settings):
         y.backward()
 
 
+def in_one_graph():
+    """PyTorch's compiler makes one graph of a layer, and a second one for batches of all sizes."""
+    sizes = {name: 1 if name == "pointwise" else 3 for name in NAMES if name != "im2col"}
+    settings = {name: {"padding": "same", "algorithm": name} for name in sizes}
+    settings["depthwise"]["groups"] = 5
+    for layer in (
+        *(cnn_tf.Conv2D(5, sizes[name], **settings[name]) for name in sizes),
+        cnn_tf.Conv2D(6, 3, padding=1, padding_mode="reflect", activation="relu"),
+        cnn_tf.Conv2D(6, (3, 2), strides=2, padding=((0, 1), (2, 0)), use_bias=False),
+        cnn_tf.MaxPooling2D(3, 2, 1),
+        cnn_tf.AveragePooling2D(3, 2, "same"),
+    ):
+        _check_one_graph(layer)
+
+
+def _check_one_graph(layer):
+    import torch
+
+    x, graphs = torch.randn(2, 9, 10, 5), []
+
+    def count(graph, _):
+        graphs.append(graph)
+        return graph
+
+    expected = layer(x)  # which also builds it
+    torch.compiler.reset()
+    compiled = torch.compile(layer, backend=count, fullgraph=True)
+    for batch in (x, x, torch.cat([x, x]), torch.cat([x, x, x]), x):
+        images = batch.clone().requires_grad_()
+        y = compiled(images)
+        torch.testing.assert_close(y[: len(x)], expected, rtol=1e-4, atol=1e-4)
+        y.sum().backward()
+        assert torch.any(images.grad != 0)
+    assert len(graphs) == 2
+
+
 def labels():
     """JAX would train on labels beyond the outputs, without a word."""
     images = rng.random((8, 28, 28, 1)).astype("float32")
@@ -338,4 +374,5 @@ if __name__ == "__main__":
     if keras.backend.backend() == "torch":
         numbers_of_64_bits()
         gradients_of_its_own()
+        in_one_graph()
     (place / f"{_backend.NAME}.json").write_text(json.dumps(seen), "utf-8")

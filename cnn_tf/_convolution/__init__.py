@@ -5,12 +5,11 @@ of the kernel, here called its taps. Each algorithm counts what it would cost, a
 taken. To add an algorithm, write a module like the others and put it into `ALGORITHMS`.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 from cnn_tf import _backend
-from cnn_tf._backend import Tensor
+from cnn_tf._backend import Tensor, cached
 from cnn_tf._convolution import (
     block_toeplitz,
     definition,
@@ -98,6 +97,6 @@ def costs(geometry: Geometry) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 
-@functools.lru_cache(maxsize=1024)  # in eager mode it is asked at every call
+@cached
 def _cheapest(geometry: Geometry) -> Algorithm:
     return choose(geometry, next(iter(costs(geometry))))

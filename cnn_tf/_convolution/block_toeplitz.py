@@ -17,14 +17,22 @@ Zeros of the matrix meet pixels that an output does not see: there an infinity o
 Source: Golub and Van Loan (2013), *Matrix computations*, section 4.7, on Toeplitz matrices.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import NAME, Tensor, custom_gradient, is_tensorflow, matmul, split, take
+from cnn_tf._backend import (
+    NAME,
+    Tensor,
+    cached,
+    custom_gradient,
+    is_tensorflow,
+    matmul,
+    split,
+    take,
+)
 from cnn_tf._convolution.cost import calls, copy, memory, once, product
 from cnn_tf._convolution.geometry import Axis, Geometry
 from cnn_tf._convolution.windows import (
@@ -62,7 +70,7 @@ class Strips(NamedTuple):
     number: int
 
 
-@functools.lru_cache(maxsize=1024)
+@cached
 def divide(geometry: Geometry) -> Strips:
     """Divide a row into the strips that cost least, of fewer than `2 * k_w` outputs.
 
@@ -70,7 +78,8 @@ def divide(geometry: Geometry) -> Strips:
     """
     outputs = range(1, min(2 * geometry.columns.window, geometry.columns.outputs + 1))
     choices = (strips_of(n, geometry.columns) for n in outputs)
-    return min(choices, key=lambda strips: cost_of(strips, geometry))
+    # As `min` does with a key, which PyTorch's compiler does not know.
+    return sorted(choices, key=lambda strips: cost_of(strips, geometry))[0]
 
 
 def cost_of(strips: Strips, geometry: Geometry) -> float:
@@ -152,8 +161,10 @@ def band_of(kernel: Tensor, strips: Strips, geometry: Geometry) -> Tensor:
     Its blocks of `c_o` numbers are rows of the kernel, or zeros.
     """
     (k_h, k_w), channels, filters = geometry.kernel, geometry.channels, geometry.filters
-    height, output = k_h * strips.width * channels, np.arange(strips.outputs)[:, None, None, None]
-    u, v, c = np.ogrid[:k_h, :k_w, :channels]
+    height = k_h * strips.width * channels
+    # Four axes: output of a strip, row, column and channel of the kernel.
+    sizes = strips.outputs, k_h, k_w, channels
+    output, u, v, c = np.indices(sizes, sparse=True)
     column = v * geometry.columns.dilation + output * geometry.columns.stride
     # For each output of a strip and each row of the kernel, the row of the band that meets it.
     rows = (u * strips.width + column) * channels + c

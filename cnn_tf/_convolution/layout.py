@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut_axes
+from cnn_tf._backend import Tensor, cut_axes, pad
 from cnn_tf._convolution.geometry import Axis
 
 # TensorFlow makes no copy of a part that begins and ends at a multiple of so many numbers, of 32
@@ -65,7 +65,7 @@ def in_one_matrix(x: Tensor, channels: int, layout: Layout) -> Tensor:
     # With the channels in the lines, TensorFlow pads whole lines at once, and not pixel by pixel.
     x = ops.reshape(x, (-1, h, w * channels))
     if any((*images, *lines, *sides)):
-        x = ops.pad(x, (images, lines, tuple(pixels * channels for pixels in sides)))
+        x = pad(x, (images, lines, tuple(pixels * channels for pixels in sides)))
     return ops.reshape(x, (-1, channels))
 
 

@@ -46,6 +46,7 @@ from cnn_tf._backend import (
     NAME,
     Tensor,
     after,
+    cached,
     custom_gradient,
     cut_axes,
     in_graph,
@@ -102,12 +103,11 @@ def _by_one_product(geometry: Geometry) -> bool:
     return NAME == "jax" and geometry.filters < geometry.columns.window * geometry.channels
 
 
-@functools.lru_cache(maxsize=1024)
+@cached
 def outputs_at_once(geometry: Geometry) -> int:
     """How many neighbouring outputs of a row are computed at once: three would be slower."""
     single = geometry.columns.dilation > 1 or _by_one_product(geometry)
-    choices = (1,) if single else (1, 2)
-    return min(choices, key=lambda outputs: _cost_of(outputs, geometry))
+    return 2 if not single and _cost_of(2, geometry) < _cost_of(1, geometry) else 1
 
 
 def _groups(outputs: int, taps: int) -> int:

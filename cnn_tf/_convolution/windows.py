@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut, cut_axes, is_torch, sizes, split
+from cnn_tf._backend import Tensor, cut, cut_axes, is_torch, pad, sizes, split
 from cnn_tf._convolution.geometry import Axis
 from cnn_tf.arguments import is_symbolic
 
@@ -16,7 +16,7 @@ def pad_zeros(x: Tensor, pads: Sequence[Sequence[Any]], value: float = 0) -> Ten
     if not any(is_symbolic(cells) or cells for cells in (*rows, *columns)):
         return x
     rest = [(0, 0)] * (len(x.shape) - 3)
-    return ops.pad(x, ((0, 0), rows, columns, *rest), constant_values=value)
+    return pad(x, ((0, 0), rows, columns, *rest), value)
 
 
 def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
@@ -139,7 +139,7 @@ def add_wide_windows(windows: Tensor, step: int) -> Tensor:
     total = None
     for i, part in enumerate(split(windows, [*parts, width - sum(parts)], axis=3)):
         pads = (i, axis.cells - count - i), (0, step - part.shape[3])
-        part = part if pads == ((0, 0), (0, 0)) else ops.pad(part, ((0, 0), (0, 0), *pads))
+        part = part if pads == ((0, 0), (0, 0)) else pad(part, ((0, 0), (0, 0), *pads))
         total = part if total is None else total + part
     return ops.reshape(total, (-1, h, axis.cells * step))
 
@@ -164,7 +164,7 @@ def shifted(x: Tensor, number: int, before: int, after: int, value: float = 0) -
     if not before and not after:
         return x
     pads = [(before, after) if a == number else (0, 0) for a in range(len(x.shape))]
-    return ops.pad(x, pads, constant_values=value)
+    return pad(x, pads, value)
 
 
 def region(x: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:

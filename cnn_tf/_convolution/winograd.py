@@ -30,11 +30,13 @@ from keras import ops
 
 from cnn_tf._backend import (
     Tensor,
+    constant,
     custom_gradient,
     cut_axes,
     has_accelerator,
     materialize,
     matmul,
+    pad,
     split,
 )
 from cnn_tf._convolution.cost import calls, copy, memory, once, product
@@ -94,12 +96,7 @@ def run(x: Tensor, kernel: Tensor, bias: Tensor | None, geometry: Geometry) -> T
         return _gather(x, geometry), lambda upstream: _add_up(upstream, geometry)
 
     seen = materialize(custom_gradient(gather, x))
-    a, b, g = matrices(m, r)
-    # Both dimensions at once, by one matrix for each: kron(B', B') times the pixels of a tile.
-    outputs_of, tile_of, kernel_of = (
-        ops.convert_to_tensor(matrix, dtype=kernel.dtype)
-        for matrix in (np.kron(a.T, a.T), np.kron(b.T, b.T)[:, _order(r)], np.kron(g, g))
-    )
+    outputs_of, tile_of, kernel_of = (constant(each, kernel) for each in _OF_TILES[r])
     x = ops.reshape(matmul(tile_of, seen), (n * n, -1, channels))
     kernel = matmul(kernel_of, ops.reshape(kernel, (r * r, channels * filters)))
     y = matmul(x, ops.reshape(kernel, (n * n, channels, filters)))
@@ -165,7 +162,7 @@ def _add_up(tiles: Tensor, geometry: Geometry) -> Tensor:
     for ((i, j), rows, columns), pixels in zip(parts, seen, strict=True):
         pixels = ops.reshape(pixels, (rows, columns, -1, tiles_h, tiles_w, channels))
         blocks = (i, 1 - i), (j, 1 - j)
-        pixels = ops.pad(pixels, ((0, m - rows), (0, m - columns), (0, 0), *blocks, (0, 0)))
+        pixels = pad(pixels, ((0, m - rows), (0, m - columns), (0, 0), *blocks, (0, 0)))
         total = pixels if total is None else total + pixels
     x = ops.transpose(total, (2, 3, 0, 4, 1, 5))
     x = ops.reshape(x, (-1, (tiles_h + 1) * m, (tiles_w + 1) * m, channels))
@@ -186,3 +183,12 @@ def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     a[-1, -1] = g[-1, -1] = 1
     b[:, -1] = np.poly(points)[::-1]
     return a, b, g
+
+
+def _of_tiles(r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both dimensions at once, by one matrix each: kron(B', B') times the pixels of a tile."""
+    a, b, g = matrices(_OUTPUTS, r)
+    return np.kron(a.T, a.T), np.kron(b.T, b.T)[:, _order(r)], np.kron(g, g)
+
+
+_OF_TILES = {r: _of_tiles(r) for r in (2, 3)}
