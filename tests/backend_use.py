@@ -250,7 +250,10 @@ def _check_own_gradient(**settings):
 
 
 def in_one_graph():
-    """PyTorch's compiler makes one graph of a layer, and a second one for batches of all sizes."""
+    """PyTorch's compiler makes one graph of a layer, and a second one for batches of all sizes.
+
+    What torch.export makes of a model is for batches of all sizes, too.
+    """
     sizes = {name: 1 if name == "pointwise" else 3 for name in NAMES if name != "im2col"}
     settings = {name: {"padding": "same", "algorithm": name} for name in sizes}
     settings["depthwise"]["groups"] = 5
@@ -283,6 +286,11 @@ def _check_one_graph(layer):
         y.sum().backward()
         assert torch.any(images.grad != 0)
     assert len(graphs) == 2
+
+    model, any_number = keras.Sequential([keras.Input(x.shape[1:]), layer]), torch.export.Dim.AUTO
+    exported = torch.export.export(model, (x,), dynamic_shapes=(({0: any_number},),))
+    y = exported.module()(torch.cat([x, x, x]))
+    torch.testing.assert_close(y[-len(x) :], expected, rtol=1e-4, atol=1e-4)
 
 
 def labels():
