@@ -529,6 +529,15 @@ def test_on_a_phone_the_result_stays_in_sight(name, phone):
     phone.wait_for_timeout(100)
     box = explorer.get_by_role("table", name=table, exact=True).bounding_box()
     assert 0 <= box["y"] <= 740 - box["height"]
+    explorer.evaluate("it => it.scrollIntoView({block: 'center'})")
+    phone.wait_for_timeout(100)
+    hidden = explorer.locator(".result.stays").evaluate("""it => {
+        const { top, bottom } = it.getBoundingClientRect();
+        const others = [...it.parentElement.children].filter(other => other !== it);
+        const places = others.map(other => other.getBoundingClientRect());
+        return places.filter(place => place.top < bottom && place.bottom > top).length;
+    }""")
+    assert hidden == 0
     signs = explorer.locator(".term > .sign").all()
     assert signs
     for sign in signs:  # a sign stands before its part, on the same line
