@@ -37,16 +37,20 @@ def is_torch(x: Tensor) -> bool:
 
 def shape_of(x: Tensor) -> Any:
     """The sizes, `None` where one is not known before the computation runs."""
-    if NAME == "torch" and torch.compiler.is_compiling():
-        return tuple(map(operator.index, x.shape))  # numbers, where its compiler has put symbols
-    return tuple(x.shape)
+    return tuple(map(_number, x.shape))
 
 
 def shape_of_batch(x: Tensor) -> Any:
     """The sizes of images. PyTorch's compiler gets one graph for any number of them: `None`."""
-    if NAME == "torch" and torch.compiler.is_compiling():
-        return None, *map(operator.index, x.shape[1:])
-    return tuple(x.shape)
+    batch, *image = x.shape
+    several = NAME == "torch" and torch.compiler.is_compiling()
+    return None if several else _number(batch), *map(_number, image)
+
+
+def _number(size: Any) -> int | None:
+    if NAME == "torch" and (torch.compiler.is_dynamo_compiling() or torch.jit.is_tracing()):
+        return operator.index(size)  # where there may be a symbol
+    return size if isinstance(size, int) else None
 
 
 def constant(numbers: np.ndarray, like: Tensor) -> Tensor:
@@ -120,6 +124,15 @@ def sizes(x: Tensor) -> tuple[Any, ...]:
     return tuple(keras.ops.shape(x)[1:]) if None in known else known
 
 
+def check_later(at_least: Any, size: Any, message: str) -> None:
+    """Let a TensorFlow graph stop, with a message, if a size turns out to be less than that.
+
+    Elsewhere sizes are known when a function is called, and have been checked by then.
+    """
+    if NAME == "tensorflow" and tf.is_tensor(size):
+        tf.debugging.assert_greater_equal(size, at_least, f"{message} The size stands here as x:")
+
+
 def cut(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     """x[start:stop] along an axis of known size."""
     return cut_axes(x, {axis: (start, stop)})
@@ -164,7 +177,18 @@ def pad(x: Tensor, pads: Sequence[Any], value: float = 0) -> Tensor:
     whether anything has changed, would compile at each call.
     """
     if is_tensorflow(x):
-        return tf.pad(x, pads, constant_values=value)
+        if value == 0:
+            return tf.pad(x, pads)
+        # tf.vectorized_map forgets the number that tf.pad is given, and pads with zeros.
+        number = tf.cast(value, x.dtype)
+        for axis, sides in enumerate(pads):
+            if any(not isinstance(cells, int) or cells for cells in sides):
+                shape = keras.ops.shape(x)
+                before, after = (
+                    tf.fill((*shape[:axis], cells, *shape[axis + 1 :]), number) for cells in sides
+                )
+                x = tf.concat([before, x, after], axis)
+        return x
     if is_torch(x):  # from the last axis to the first
         flat = [int(cells) for sides in reversed(pads) for cells in sides]
         return torch.nn.functional.pad(x, flat, value=value)
@@ -258,7 +282,15 @@ if NAME == "torch":
         def backward(context: Any, upstream: Tensor) -> Any:
             tensors = context.saved_tensors  # refused, if one has been changed in the meantime
             gradients = context.gradients
-            if torch.is_grad_enabled():  # to be differentiated itself, down to the tensors
+            again = torch.is_grad_enabled()  # to be differentiated itself, down to the tensors
+            if _is_several(upstream):
+                with torch.enable_grad():
+                    tensors = [
+                        it if it.requires_grad else it.clone().requires_grad_() for it in tensors
+                    ]
+                    y, _ = context.function(*tensors)
+                return None, *torch.autograd.grad(y, tensors, upstream, create_graph=again)
+            if again:
                 _, gradients = context.function(*tensors)
             return None, *gradients(upstream)
 
@@ -269,6 +301,12 @@ def _is_transformed(*tensors: Tensor) -> bool:
         return True
     unpack = torch.autograd.forward_ad.unpack_dual
     return any(unpack(each).tangent is not None for each in tensors)
+
+
+def _is_several(upstream: Tensor) -> bool:
+    """Whether PyTorch goes back for several gradients at once (`vmap`, `is_grads_batched`)."""
+    kinds = torch._C._functorch.is_batchedtensor, torch._C._functorch.is_legacy_batchedtensor
+    return any(kind(upstream) for kind in kinds)
 
 
 def add_products(pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from cnn_tf._backend import matmul, shape_of, shape_of_batch, sizes
+from cnn_tf._backend import check_later, matmul, shape_of, shape_of_batch, sizes
 from cnn_tf._convolution import choose, costs, definition, pooling
 from cnn_tf._convolution.geometry import Axis, Geometry, find_axes, find_axis
 from cnn_tf._convolution.windows import pad_zeros
@@ -693,13 +693,16 @@ def average_pool(
     x = _batch(x, "average_pool")
     if not keras.backend.is_float_dtype(x.dtype):
         x = ops.cast(x, keras.config.floatx())
+    dtype = x.dtype
+    if keras.backend.standardize_dtype(dtype) in ("float16", "bfloat16"):
+        x = ops.cast(x, "float32")  # in which a sum neither overflows nor stops to grow
     rows, columns = _pooling_axes(x, pool_size, strides, padding)
 
     means = pooling.mean(x, rows, columns)
-    if count_include_pad or padding == "valid":
-        return means
-    # By the part of each window that lies in the image.
-    return means / pooling.mean(ops.ones_like(x[:1, :, :, :1]), rows, columns)
+    if not count_include_pad and padding != "valid":
+        # By the part of each window that lies in the image.
+        means = means / pooling.mean(ops.ones_like(x[:1, :, :, :1]), rows, columns)
+    return ops.cast(means, dtype)
 
 
 def pad(x: Tensor, padding: Any, mode: str = "zeros", value: float = 0) -> Tensor:
@@ -803,7 +806,9 @@ def _pooling_axes(
     padding = standardize_padding(padding)
     check_pooling_padding(pool_size, padding)
     dynamic_shape = sizes(x)[:2]
-    return find_axes(x.shape[1:3], pool_size, padding, strides, dynamic_shape=dynamic_shape)
+    return find_axes(
+        shape_of_batch(x)[1:3], pool_size, padding, strides, dynamic_shape=dynamic_shape
+    )
 
 
 def _correlate_valid(x: Tensor, kernel: Tensor) -> Tensor:
@@ -882,6 +887,11 @@ def _pad_axis(x: Tensor, axis: int, sides: Any, mode: str) -> Tensor:
         return x[tuple(index)]
 
     size = ops.shape(x)[axis]
+    if mode != "replicate":
+        most = ops.maximum(*sides) if any(map(is_symbolic, sides)) else max(sides)
+        message = f"padding_mode={mode!r} copies more cells than there are on an axis."
+        advice = "Use less padding, or padding_mode='replicate' or 'zeros'."
+        check_later(most + int(mode == "reflect"), size, f"{message} {advice}")
     if mode == "circular":
         head, tail = cut(size - before, size), cut(0, after)
     elif mode == "replicate":

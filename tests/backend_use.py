@@ -242,11 +242,42 @@ def _check_own_gradient(**settings):
     torch.testing.assert_close(of_each.sum(0), expected[1])
     _, along = func.jvp(lambda x: loss(x, kernel), (x,), (torch.ones_like(x),))
     torch.testing.assert_close(along, expected[0].sum())
+    jacobian = torch.autograd.functional.jacobian  # which goes back for several at once
+    one, other = (jacobian(run, (x, kernel), vectorize=at_once) for at_once in (True, False))
+    torch.testing.assert_close(one, other)
     y = loss(*inputs)
     with torch.no_grad():
         inputs[1].add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
+
+
+def symbolic_sizes():
+    """JAX makes one program of a layer for batches of all sizes, and images of all sizes."""
+    import jax
+
+    x, more = _normal(2, 9, 10, 4), _normal(3, 11, 12, 4)
+    layers = [
+        cnn_tf.Conv2D(8, 3),
+        cnn_tf.Conv2D(8, 3, strides=2, padding="same"),
+        cnn_tf.Conv2D(8, 1, strides=2),
+        cnn_tf.Conv2D(8, 3, groups=4),
+        cnn_tf.Conv2D(16, 3, padding=1, padding_mode="reflect"),
+        cnn_tf.MaxPooling2D(3, 2, "same"),
+        cnn_tf.AveragePooling2D(2),
+    ]
+    for layer in layers:
+        layer(x)
+        for sizes, images, least in (
+            ("b, 9, 10, 4", _normal(3, 9, 10, 4), ()),
+            ("b, h, w, 4", more, ("h >= 5", "w >= 5")),
+        ):
+            if "h" in sizes and getattr(layer, "groups", 1) > 1:
+                continue  # JAX does not see that a product of such sizes is not negative
+            shape = jax.export.symbolic_shape(sizes, constraints=least)
+            program = jax.export.export(jax.jit(lambda x, layer=layer: layer(x)))
+            called = program(jax.ShapeDtypeStruct(shape, "float32")).call(images)
+            np.testing.assert_allclose(called, layer(images), rtol=1e-4, atol=1e-5)
 
 
 def in_one_graph():
@@ -291,6 +322,28 @@ def _check_one_graph(layer):
     exported = torch.export.export(model, (x,), dynamic_shapes=(({0: any_number},),))
     y = exported.module()(torch.cat([x, x, x]))
     torch.testing.assert_close(y[-len(x) :], expected, rtol=1e-4, atol=1e-4)
+    traced = torch.jit.trace(layer, x, check_trace=False)
+    torch.testing.assert_close(traced(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def images_of_all_sizes():
+    """What torch.export makes is for images of all sizes, too, where none is divided in two."""
+    import torch
+
+    x, larger = torch.randn(2, 9, 10, 4), torch.randn(3, 12, 15, 4)
+    sizes = {axis: torch.export.Dim(f"size_{axis}", min=5, max=100) for axis in (1, 2)}
+    for layer in (
+        cnn_tf.Conv2D(8, 3),
+        cnn_tf.Conv2D(8, 3, padding="same", groups=4),
+        cnn_tf.Conv2D(8, 3, padding=1, padding_mode="reflect"),
+        cnn_tf.MaxPooling2D(2),
+        cnn_tf.AveragePooling2D(2),
+    ):
+        layer(x)
+        model = keras.Sequential([keras.Input((None, None, 4)), layer])
+        dynamic = {0: torch.export.Dim.AUTO, **sizes}
+        exported = torch.export.export(model, (x,), dynamic_shapes=((dynamic,),))
+        torch.testing.assert_close(exported.module()(larger), layer(larger), rtol=1e-4, atol=1e-4)
 
 
 def labels():
@@ -383,4 +436,7 @@ if __name__ == "__main__":
         numbers_of_64_bits()
         gradients_of_its_own()
         in_one_graph()
+        images_of_all_sizes()
+    elif keras.backend.backend() == "jax":
+        symbolic_sizes()
     (place / f"{_backend.NAME}.json").write_text(json.dumps(seen), "utf-8")

@@ -411,3 +411,55 @@ def test_a_bias_is_one_number_for_each_output_channel(rng):
     assert_close(difference, np.broadcast_to(bias, difference.shape), rtol=1e-9)
     with pytest.raises(ValueError, match=r"of shape \(4,\)\. Received: bias\.shape=\(3,\)"):
         functional.correlate(x, kernel, bias=bias[:3])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("size", "number"), [(16, 1000.0), (260, 1.0)])
+def test_a_mean_of_many_numbers_of_16_bits_is_right(size, number, dtype):
+    x = keras.ops.full((1, size, size, 1), number, dtype)
+    y = functional.average_pool(x, size)
+    assert type_of(y) == dtype
+    assert_equal(y, np.full((1, 1, 1, 1), number))
+    assert_equal(functional.average_pool(x, size - 1, 1, "same"), numbers(x))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("strides", [1, 2])
+def test_a_padded_cell_never_wins_under_a_vectorized_map(strides):
+    """There, TensorFlow forgets the number with which tf.pad pads."""
+    x = -np.ones((3, 7, 6, 2), "float32")
+    for padding in ("same", 1, ((0, 2), (1, 0))):
+        y = tf.vectorized_map(
+            lambda x, p=padding: functional.max_pool(x[None], 3, strides, p)[0], x
+        )
+        assert_equal(y, functional.max_pool(x, 3, strides, padding))
+    assert_equal(
+        tf.vectorized_map(lambda x: functional.pad(x[None], (2, 1), value=-9)[0], x),
+        functional.pad(x, (2, 1), value=-9),
+    )
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("function", "enough"),
+    [
+        (lambda x: functional.correlate(x, tf.ones((5, 3, 2, 1)), dilation_rate=(2, 1)), 9),
+        (lambda x: functional.correlate(x, tf.ones((5, 1, 2, 1)), padding=((1, 0), 0)), 4),
+        (lambda x: functional.max_pool(x, (5, 2)), 5),
+        (lambda x: functional.average_pool(x, (5, 1), padding=((1, 1), (0, 0))), 3),
+        (lambda x: functional.pad(x, (3, 0), "reflect"), 4),
+        (lambda x: functional.pad(x, (3, 0), "symmetric"), 3),
+        (lambda x: functional.pad(x, ((0, 3), (0, 0)), "circular"), 3),
+        (lambda x: functional.correlate(x, tf.ones((5, 1, 2, 1)), 2, "same", "reflect"), 3),
+    ],
+)
+def test_what_does_not_fit_is_refused_where_no_size_is_known_before(function, enough):
+    graph = tf.function(function, input_signature=[tf.TensorSpec([None, None, None, 2])])
+    x = np.ones((1, enough, 4, 2), "float32")
+    assert_equal(graph(x), function(x))
+    too_few = x[:, 1:]
+    with pytest.raises(ValueError, match=r"does not fit|can add at most"):
+        function(too_few)
+    refused = r"does not fit[\s\S]*Use a smaller|copies more cells[\s\S]*Use less"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=refused):
+        graph(too_few)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from cnn_tf._backend import check_later
 from cnn_tf.arguments import FullPadding, Sides, axis_padding, by_axis, is_symbolic
 
 
@@ -100,12 +101,16 @@ def find_axis(
     if cells is not None:
         before, after = axis_padding(cells, window, padding, stride, dilation)
     axis = Axis(size, window, stride, before, after, dilation)
+    advice = "Use a smaller window, more padding or a larger input."
+    received = f"kernel_size={window}, padding={padding!r}, dilation_rate={dilation}"
     if axis.known and axis.span > axis.padded:
         raise ValueError(
             f"The window does not fit: it spans {axis.span}, the padded input {axis.padded}. "
-            f"Received: size={size}, kernel_size={window}, padding={padding!r}, "
-            f"dilation_rate={dilation}. Use a smaller window, more padding or a larger input."
+            f"Received: size={size}, {received}. {advice}"
         )
+    if cells is not None and padding != "same":  # which makes each window fit
+        message = f"The window does not fit: it spans {axis.span}, the padded input less."
+        check_later(axis.span, cells + before + after, f"{message} Received: {received}. {advice}")
     return axis
 
 

@@ -33,7 +33,7 @@ def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
     """
     offsets = range(0, axis.span, axis.dilation)
     stride, n = axis.stride, x.shape[number]
-    if n is None:  # the end is counted from the back
+    if not isinstance(n, int):  # the end is counted from the back
         ends = [(offset - offsets[-1]) or None for offset in offsets]
         before = (slice(None),) * number
         return [
@@ -100,7 +100,7 @@ def windows_of_rows(x: Tensor, rows: Axis, columns: Axis) -> list[Tensor]:
         Tensors `(..., out_h, out_w, k_w * c)`.
     """
     axis, c = len(x.shape) - 3, x.shape[-1]
-    if not is_torch(x) or columns.dilation > 1:
+    if not is_torch(x) or columns.dilation > 1 or not (rows.known and columns.known):
         return taps(ops.concatenate(taps(x, axis + 1, columns), axis=-1), axis, rows)
 
     # Views, of the numbers of each row.
