@@ -178,7 +178,11 @@ def main() -> None:
 @click.argument("recipe", default="lenet", metavar="[RECIPE]")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
 @click.option("--batch-size", type=click.IntRange(1), help="Pictures in a step.")
-@click.option("--learning-rate", type=float, help="The optimizer's learning rate.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="The optimizer's learning rate.",
+)
 @click.option(
     "--dtype", metavar="POLICY", help="What it computes in, such as mixed_bfloat16 or float64."
 )

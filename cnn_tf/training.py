@@ -29,7 +29,7 @@ def fit(
     optimizer: Any = None,
     loss: Any = None,
     seed: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = (),
     checkpoint_dir: str | os.PathLike[str] | None = None,
     verbose: bool = True,
 ) -> "TrainingLog":
@@ -70,10 +70,10 @@ def fit(
         seed: Seed of Python, NumPy and the back end, set before training: the order of the
             pictures in each epoch follows from it. The model's first weights were drawn before; set
             `keras.utils.set_random_seed` before you make the model to repeat them too.
-        callbacks: Further Keras callbacks. Those for batches are called every 20 batches when the
-            model was compiled here and TensorFlow computes, since it runs so many without Python.
-            With `checkpoint_dir`, numbers and lists of arrays among their attributes are kept too,
-            such as what early stopping has counted.
+        callbacks: One or several Keras callbacks. Those for batches are called every 20 batches
+            when the model was compiled here and TensorFlow computes, since it runs so many without
+            Python. With `checkpoint_dir`, numbers and lists of arrays among their attributes are
+            kept too, such as what early stopping has counted.
         checkpoint_dir: A folder of this training alone; `None` keeps nothing.
         verbose: Whether to show the progress: a live table in a notebook, Keras's bar in a
             terminal.
@@ -139,6 +139,7 @@ def fit(
             f"each of them needs a picture of `validation`. Received: batch_size={batch_size}, "
             f"{len(validation[1])} pictures."
         )
+    callbacks = keras.tree.flatten(callbacks) if callbacks else []  # as Keras takes them
     log, watch, order = TrainingLog(), Watch(), _Order(seed, len(images))
     shown = [NotebookProgress(log)] if _in_notebook() else []
     keeper, first = None, 0

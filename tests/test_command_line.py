@@ -216,6 +216,7 @@ def test_a_loss_that_is_not_finite_is_told(run):
     [
         ("train nothing", 2, "'nothing' is neither one of lenet, small-resnet nor a file"),
         ("train --epochs 0", 2, "0 is not in the range x>=1"),
+        ("train --learning-rate -1", 2, "-1.0 is not in the range x>0"),
         ("train --epochs two", 2, "'two' is not a valid integer range"),
         ("train -o model.h5", 2, "model.h5 does not end in .keras"),
         ("train -o no/model.keras", 2, "there is no folder"),

@@ -161,8 +161,9 @@ def test_a_second_call_goes_on(model, stripes):
 def test_callbacks_are_called(model, stripes):
     seen = []
     spy = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
-    fit(model, stripes, epochs=2, callbacks=[spy], verbose=False)
-    assert seen == [0, 1]
+    for callbacks in ([spy], spy, None):
+        fit(model, stripes, epochs=2, callbacks=callbacks, verbose=False)
+    assert seen == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size"])
