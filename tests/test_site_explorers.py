@@ -883,6 +883,13 @@ def test_the_response_is_that_of_the_package(show, page, site, tmp_path):
     for name, kernel in NAMED_KERNELS.items():  # as the static figure has them
         explorer.get_by_role("combobox", name="kernel").select_option(label=name)
         assert np.allclose(numbers(explorer, "K"), kernel, atol=0.01)
+        signed = explorer.get_by_label("signed colours")
+        assert signed.is_checked() == (not math.isclose(np.sum(kernel), 1))
+    signed.click()  # what the reader chooses stays
+    chosen = signed.is_checked()
+    for name in NAMED_KERNELS:
+        explorer.get_by_role("combobox", name="kernel").select_option(label=name)
+        assert signed.is_checked() == chosen
 
 
 def test_own_pictures_and_what_is_none(show, page, tmp_path):

@@ -69,7 +69,8 @@ export class Kernels extends Explorer {
 
   #response = tensor([1, 1, 1]);
 
-  #signed = true;
+  /** What the reader has chosen. @type {boolean | undefined} */
+  #chosen = undefined;
 
   /** The pixel that the reader has pointed at. @type {[number, number] | undefined} */
   #pointed = undefined;
@@ -171,9 +172,9 @@ export class Kernels extends Explorer {
           },
         }),
         this.checkControl("signed colours", {
-          get: () => this.#signed,
+          get: () => this.#signed(),
           set: (value) => {
-            this.#signed = value;
+            this.#chosen = value;
             this.draw();
           },
         }),
@@ -329,6 +330,13 @@ export class Kernels extends Explorer {
     );
   }
 
+  /** Whether the answers are differences. Weights that add up to 1 give brightnesses again. */
+  #signed() {
+    let total = 0;
+    for (const weight of matrix(this.state.kernel).data) total += weight;
+    return this.#chosen ?? Math.abs(total - 1) > 1e-3;
+  }
+
   draw() {
     const { kernel } = this.state;
     const n = kernel.length;
@@ -340,7 +348,7 @@ export class Kernels extends Explorer {
     const limit = largest(this.#response);
     this.#kernel.show(kernel);
     paint(this.#input, this.#picture);
-    if (this.#signed) {
+    if (this.#signed()) {
       paint(this.#output, this.#response, { signed: true, limit: limit || 1 });
       this.#scale.textContent = `full colour: ±${format(limit)} (blue +, orange −)`;
     } else {
