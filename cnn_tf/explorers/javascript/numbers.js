@@ -6,12 +6,16 @@
 const DIGITS = 8;
 
 /**
- * The number that a text spells, with a decimal point or a comma and any sign for minus; or NaN.
+ * The number that a text spells, with a decimal point or a comma and any sign for minus, perhaps as
+ * a fraction; or NaN.
  * @param {string} text
  */
 export function spelled(text) {
-  const plain = text.trim().replace(/[−–]/g, "-").replace(",", ".");
-  return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) ? Number(plain) : NaN;
+  const [over, under = 1, ...more] = text.replace(/[−–]/g, "-").split("/").map((part) => {
+    const plain = part.trim().replace(",", ".");
+    return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) ? Number(plain) : NaN;
+  });
+  return more.length > 0 ? NaN : over / under;
 }
 
 /**
@@ -184,7 +188,7 @@ export class Entry {
     this.#taken = false;
     this.#held = this.target.get();
     // What may become a number gets its time.
-    const unfinished = /^\s*([-+−–]?[.,]?|.*\de[-+−]?)\s*$/i.test(this.input.value);
+    const unfinished = /^\s*([-+−–]?[.,]?|.*\de[-+−]?|.*\d\s*\/\s*-?)\s*$/i.test(this.input.value);
     this.#tell(unfinished ? "" : reason);
   }
 
