@@ -7,7 +7,9 @@ is found in `_convolution`: the definition, which the book's functions use, and 
 which the tests compare with it.
 
 It all runs on TensorFlow, JAX and PyTorch, in eager mode and compiled, and automatic
-differentiation passes through it. No built-in convolution or pooling is called.
+differentiation passes through it. No built-in convolution or pooling is called. What does not fit
+is a `ValueError`; where a TensorFlow graph learns a size only as it runs, it is told then, by a
+`tf.errors.InvalidArgumentError`.
 """
 
 import re
@@ -670,7 +672,7 @@ def average_pool(
         x `(batch, h, w, c)` -> `(batch, out_h, out_w, c)`.
 
     Returns:
-        A tensor of the back end.
+        A tensor of the back end. Numbers of 16 bits are summed in 32, and are rounded once.
 
     Raises:
         ValueError: A window that does not fit, or a padding as wide as the window.

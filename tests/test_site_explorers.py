@@ -354,7 +354,14 @@ def test_cells_take_numbers_as_they_are_written(name, show, page):
     explorer = show(name)
     cell = explorer.locator("td input").first
     table = cell.evaluate("it => it.closest('table').getAttribute('aria-label')")
-    taken = {"−2": -2, "-1,25": -1.25, "12345.678": 12345.678, "0.333": 0.333, "1e3": 1000, "-1 / 4": -0.25}
+    taken = {
+        "−2": -2,
+        "-1,25": -1.25,
+        "12345.678": 12345.678,
+        "0.333": 0.333,
+        "1e3": 1000,
+        "-1 / 4": -0.25,
+    }
     for text, value in taken.items():
         cell.fill(text)
         page.wait_for_timeout(20)
