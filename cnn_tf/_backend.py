@@ -283,7 +283,7 @@ if NAME == "torch":
             tensors = context.saved_tensors  # refused, if one has been changed in the meantime
             gradients = context.gradients
             again = torch.is_grad_enabled()  # to be differentiated itself, down to the tensors
-            if _is_several(upstream):
+            if _is_several(upstream):  # then nothing may be done in place
                 with torch.enable_grad():
                     tensors = [
                         it if it.requires_grad else it.clone().requires_grad_() for it in tensors
