@@ -217,12 +217,14 @@ class Checkpoints:
 
 
 def describe(
-    model: keras.Model, seed: int, batch_size: int, images: np.ndarray, labels: np.ndarray
+    model: keras.Model,
+    seed: int,
+    batch_size: int,
+    training: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
 ) -> dict[str, Any]:
     """What makes a training the one it is: plain values by name."""
     layers = {f"layer {i + 1}": _settings(layer) for i, layer in enumerate(_leaves(model))}
-    # Of the pictures a part: all of them would take as long as an epoch of a small network.
-    part = np.ascontiguousarray(images[:: max(len(images) // 100, 1)])
     return {
         **layers,
         "weights": [[v.name, list(v.shape), str(v.dtype)] for v in model.weights],
@@ -230,10 +232,19 @@ def describe(
         "loss": _settings(model.loss),
         "seed": seed,
         "batch size": batch_size,
-        "number of pictures": len(images),
-        "pictures": hashlib.sha256(part.tobytes()).hexdigest()[:16],
-        "labels": hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()[:16],
+        **_contents(*training),
+        **{f"validation's {name}": it for name, it in _contents(*validation).items()},
     }
+
+
+def _contents(images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """How many pictures there are, and what they and their labels come to."""
+    # Of the pictures a part: all of them would take as long as an epoch of a small network.
+    some = images[:: max(len(images) // 100, 1)]
+    pictures, classes = (
+        hashlib.sha256(np.ascontiguousarray(it).tobytes()).hexdigest()[:16] for it in (some, labels)
+    )
+    return {"number of pictures": len(images), "pictures": pictures, "labels": classes}
 
 
 def _leaves(model: keras.Model) -> Iterator[keras.Layer]:

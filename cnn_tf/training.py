@@ -144,7 +144,7 @@ def fit(
     shown = [NotebookProgress(log)] if _in_notebook() else []
     keeper, first = None, 0
     if checkpoint_dir is not None:
-        training = describe(model, seed, batch_size, images, labels)
+        training = describe(model, seed, batch_size, (images, labels), validation)
         keeper = Keeper(Checkpoints(checkpoint_dir, training, process == 0), log, callbacks)
         keeper.restore(model)
         first = epochs if keeper.stopped else keeper.epoch

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -241,6 +242,10 @@ def test_if_all_are_damaged_it_does_not_start_over_silently(kept):
         ({"seed": lambda: 3}, "its seed is 0, that of this call 3"),
         ({"batch_size": lambda: 64}, "its batch size is 32, that of this call 64"),
         ({"data": lambda: stripes(500)}, "its number of pictures is 512, that of this call 500"),
+        (
+            {"data": lambda: SimpleNamespace(train=stripes().train, validation=stripes().train)},
+            "its validation's number of pictures is 128, that of this call 512",
+        ),
         (
             {"model": lambda: LeNet(4)},
             'layer 1.s kind is "RandomTranslation", that of this call',
