@@ -283,7 +283,7 @@ if NAME == "torch":
             tensors = context.saved_tensors  # refused, if one has been changed in the meantime
             gradients = context.gradients
             again = torch.is_grad_enabled()  # to be differentiated itself, down to the tensors
-            if _is_several(upstream):  # then nothing may be done in place
+            if _is_batched(upstream):  # then nothing may be done in place
                 with torch.enable_grad():
                     tensors = [
                         it if it.requires_grad else it.clone().requires_grad_() for it in tensors
@@ -303,7 +303,7 @@ def _is_transformed(*tensors: Tensor) -> bool:
     return any(unpack(each).tangent is not None for each in tensors)
 
 
-def _is_several(upstream: Tensor) -> bool:
+def _is_batched(upstream: Tensor) -> bool:
     """Whether PyTorch goes back for several gradients at once (`vmap`, `is_grads_batched`)."""
     kinds = torch._C._functorch.is_batchedtensor, torch._C._functorch.is_legacy_batchedtensor
     return any(kind(upstream) for kind in kinds)

@@ -327,7 +327,7 @@ def _check_one_graph(layer):
 
 
 def images_of_all_sizes():
-    """What torch.export makes is for images of all sizes, too, where none is divided in two."""
+    """What torch.export makes is for images of all sizes, too, unless "same" meets a stride."""
     import torch
 
     x, larger = torch.randn(2, 9, 10, 4), torch.randn(3, 12, 15, 4)

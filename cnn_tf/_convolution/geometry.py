@@ -94,7 +94,8 @@ def find_axis(
         dynamic_size: A tensor that holds the size, where it is not known.
 
     Raises:
-        ValueError: The window does not fit.
+        ValueError: The window does not fit. Where a TensorFlow graph learns the size only as it
+            runs, it stops then, with an InvalidArgumentError.
     """
     cells = dynamic_size if size is None else size
     before, after = (0, 0)
@@ -109,7 +110,7 @@ def find_axis(
             f"Received: size={size}, {received}. {advice}"
         )
     if cells is not None and padding != "same":  # which makes each window fit
-        message = f"The window does not fit: it spans {axis.span}, the padded input less."
+        message = f"The window does not fit: it spans {axis.span}, and the padded input is smaller."
         check_later(axis.span, cells + before + after, f"{message} Received: {received}. {advice}")
     return axis
 
