@@ -203,7 +203,7 @@ def signed_grid(
                 transform=scale.transAxes,
                 ha=side,
                 va="center",
-                fontsize=8,
+                fontsize=9,
             )
     return Figure(canvas, alt)
 
@@ -807,16 +807,15 @@ def _grid(
         )
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    wide = min(max(0.75, 4.5 / columns), 2.4)
+    wide = min(max(1.0, 6.5 / columns), 2.4)  # as wide as the page, in inches, if they are many
     high = wide * images.shape[1] / images.shape[2]
-    canvas = _matplotlib().figure.Figure(
-        figsize=(wide * columns, (high + 0.2 * bool(len(titles))) * rows)
-    )
+    lines = max((title.count("\n") + 1 for title in titles), default=0)
+    canvas = _matplotlib().figure.Figure(figsize=(wide * columns, (high + 0.17 * lines) * rows))
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
     for axis, title in zip(axes, titles, strict=False):
-        axis.set_title(title, fontsize=7, pad=2)
+        axis.set_title(title, fontsize=9, pad=3)
     return canvas, axes[: len(images)]
 
 

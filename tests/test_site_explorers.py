@@ -1463,6 +1463,26 @@ def test_the_numbers_of_a_window_are_written_out(show, page, site):
     assert np.allclose(table, before, rtol=1e-2, atol=6e-3)
 
 
+def test_the_window_that_adds_most_is_written_out_first(show, page):
+    explorer = show("lenet", "lenet.open=3,4,5,5")
+    buttons = explorer.get_by_role("button", name=re.compile("^kernel for pool1"))
+    labels = buttons.evaluate_all("all => all.map((it) => it.ariaLabel)")
+    sums = [abs(read_number(re.search(rf"({NUMBER})$", it)[1])) for it in labels]
+    most = sums.index(max(sums)) + 1
+    pressed = explorer.get_by_role("button", name=re.compile("^kernel for"), pressed=True)
+    assert pressed.get_attribute("aria-label").startswith(f"kernel for pool1, map {most},")
+    assert np.any(numbers(explorer, f"window of map {most}"))
+    # Who has chosen another keeps it within the layer, and not in the next.
+    buttons.nth(most % len(sums)).click()
+    assert explorer.evaluate("host => host.state.from") == most % len(sums)
+    explorer.get_by_role("application", name=re.compile("the arrow keys move")).press("ArrowRight")
+    assert opened(explorer) == [3, 4, 5, 6]
+    assert explorer.evaluate("host => host.state.from") == most % len(sums)
+    explorer.get_by_role("table", name=re.compile("^window")).locator("button").nth(7).click()
+    assert opened(explorer)[0] == 2
+    assert explorer.evaluate("host => host.state.from ?? null") is None
+
+
 def opened(explorer):
     return explorer.evaluate("host => host.state.open ?? null")
 

@@ -57,6 +57,15 @@ export function choice(words) {
 }
 
 /**
+ * One that may be left open: an address without it says so.
+ * @param {Kind} kind
+ * @returns {Kind}
+ */
+export function optional(kind) {
+  return { read: kind.read, write: (value) => value === undefined ? "" : kind.write(value) };
+}
+
+/**
  * Several of one kind, with a separator between them.
  * @param {Kind} kind
  * @param {string} separator

@@ -1,7 +1,7 @@
 /** LeNet live: a picture to choose, to draw or to bring along, and what the network makes of it. */
 
 import { softmax, tensor } from "./arithmetic.js";
-import { arrow, define, Explorer, integer, list, make, row, say } from "./element.js";
+import { arrow, define, Explorer, integer, list, make, optional, row, say } from "./element.js";
 import {
   areUnits,
   drawnMap,
@@ -77,13 +77,8 @@ const PLACE = list(integer(0, 1e5), ",", 4);
 
 export class LeNet extends Explorer {
   static kinds = {
-    open: {
-      /** @param {string} text */
-      read: (text) => PLACE.read(text),
-      /** @param {Place | undefined} place */
-      write: (place) => place ? PLACE.write(place) : "",
-    },
-    from: integer(0, 1e5),
+    open: optional(PLACE),
+    from: optional(integer(0, 1e5)),
     picture: {
       /** @param {string} text */
       read: (text) =>
@@ -93,7 +88,7 @@ export class LeNet extends Explorer {
     },
   };
 
-  static defaults = { picture: "test-0", open: undefined, from: 0 };
+  static defaults = { picture: "test-0", open: undefined, from: undefined };
 
   /** @type {Tensor[]} */
   #tests = [];
@@ -148,7 +143,7 @@ export class LeNet extends Explorer {
   #source = make("span");
 
   #opened = new Opened(
-    (place) => this.change({ open: place }),
+    (place) => this.#open(place),
     (from) => this.change({ from }),
     () => this.#close(),
   );
@@ -273,7 +268,7 @@ export class LeNet extends Explorer {
     const shape = shapeOf(layers, layers.length);
     this.#bars.replaceChildren(...this.#names.map((name, k) => {
       const open = () => {
-        this.change({ open: [layers.length, ...spotAt(shape, k)] });
+        this.#open([layers.length, ...spotAt(shape, k)]);
         this.#opened.focus();
       };
       const button = make("button", { type: "button", tabindex: -1 }, name);
@@ -305,6 +300,15 @@ export class LeNet extends Explorer {
   }
 
   /**
+   * Open a number, or none. In one layer the same input map stays in view.
+   * @param {Place | undefined} open
+   */
+  #open(open) {
+    const stays = open && open[0] === this.state.open?.[0];
+    this.change({ open, from: stays ? this.state.from : undefined });
+  }
+
+  /**
    * Open a pixel of a map; by keyboard, the one with the largest number.
    * @param {number} step
    * @param {number} map
@@ -315,14 +319,14 @@ export class LeNet extends Explorer {
     const result = resultOf(this.#scene, step);
     const place = fromDrawn(result.shape, [map, ...pixel ?? brightest(drawnMap(result, map))]);
     if (!place) return; // behind the last unit
-    this.change({ open: [step, ...place] });
+    this.#open([step, ...place]);
     this.#opened.focus();
   }
 
   /** Close what is open, and give the keys back to the maps. */
   #close() {
     const [step, map] = this.state.open ?? [0, 0];
-    this.change({ open: undefined });
+    this.#open(undefined);
     if (step === this.#layers.length) this.#bars.querySelector("button[tabindex='0']")?.focus();
     else if (step) this.#sheets[step - 1].focus(map);
     else this.#pad.focus();

@@ -415,7 +415,8 @@ export class Opened {
   /**
    * @param {Scene} scene
    * @param {Place} place
-   * @param {number} looked
+   * @param {number | undefined} looked The input map whose numbers are shown: by default the one
+   * that adds or takes most.
    */
   show(scene, place, looked) {
     [this.#scene, this.#place] = [scene, place];
@@ -467,7 +468,7 @@ export class Opened {
    * @param {Scene} scene
    * @param {Layer} layer
    * @param {Place} place
-   * @param {number} looked
+   * @param {number | undefined} looked
    */
   #showSum(scene, layer, place, looked) {
     const [step, ...spot] = place;
@@ -490,7 +491,7 @@ export class Opened {
     const round = rounding([...sums, bias, total]);
 
     // Each input map, with its kernel below it and what comes of both.
-    this.#looked = Math.min(looked, count - 1);
+    this.#looked = Math.min(looked ?? strongest(sums)[0], count - 1);
     this.#sourcesTitle.textContent = `Computed from ${
       step === 1 ? "the picture" : `${name}, ${mapsInWords(layer.from)}`
     }; below, the kernel and the sum of the products`;
@@ -888,7 +889,7 @@ function product(x, weight, value) {
 
 /**
  * Where the largest numbers stand, whatever their signs.
- * @param {import("./arithmetic.js").Numbers} numbers
+ * @param {import("./arithmetic.js").Numbers | number[]} numbers
  */
 function strongest(numbers) {
   const order = Array.from(numbers.keys());
