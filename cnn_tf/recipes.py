@@ -264,7 +264,7 @@ class Recipe:
 def small_resnet_recipe(epochs: int = 40) -> Recipe:
     """Make the recipe of the best network of the book, the small residual one.
 
-    The record `best` holds five trainings by it.
+    The record `best` holds five training runs by it.
 
     In training each picture is moved by up to one pixel along each axis, by whole pixels, and what
     enters is a copy of the nearest one; each picture is mirrored with a probability of one half.
@@ -383,7 +383,7 @@ def train(
 
 
 class Record:
-    """What came of the recipes of an experiment: several trainings of each, made once.
+    """What came of the recipes of an experiment: several training runs of each, made once.
 
     Args:
         content: What the file holds, as `read_record` finds it.
@@ -391,7 +391,7 @@ class Record:
     Attributes:
         name: The experiment's name.
         question: What it is to answer.
-        recipes: Each `Recipe` by its name, where the trainings are by recipes.
+        recipes: Each `Recipe` by its name, where the training runs are by recipes.
 
     Example:
         >>> from cnn_tf.recipes import Record

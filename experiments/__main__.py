@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 
-# Before Keras is imported. One thread: several trainings at a time are faster so.
+# Before Keras is imported. One thread: several training runs at a time are faster so.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,7 +26,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="training runs at a time")
     parser.add_argument("--list", action="store_true", help="list the experiments")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()

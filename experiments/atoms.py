@@ -1,4 +1,4 @@
-"""The trainings of the page on atoms, repeated with other seeds by the page's own code."""
+"""The training runs of the page on atoms, repeated with other seeds by the page's own code."""
 
 import contextlib
 import functools
@@ -92,7 +92,7 @@ def _cells() -> list[Any]:
 
 @functools.lru_cache(maxsize=1)
 def _page() -> dict[str, Any]:
-    """What the page has defined when its cells have run, with its own trainings cut short."""
+    """What the page has defined when its cells have run, with its own training runs cut short."""
     page: dict[str, Any] = {}
     with contextlib.redirect_stdout(io.StringIO()):  # its tables are for its readers
         for cell in _cells():

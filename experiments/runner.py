@@ -1,4 +1,4 @@
-"""Train what is missing or out of date, several trainings at a time, and keep each one at once."""
+"""Train what is missing or out of date, several runs at a time, and keep each one at once."""
 
 import datetime
 import functools
@@ -94,7 +94,7 @@ def missing(content: Content) -> list[Task]:
 
 
 def outdated(content: Content) -> list[str]:
-    """Name the recipes whose trainings were made by code that computed something else."""
+    """Name the recipes whose training runs were made by code that computed something else."""
     changed = []
     for label, recipe in declared(content["name"]).recipes.items():
         arm = content["arms"][label]
@@ -178,7 +178,7 @@ def _(recipe: Detector, task: Task) -> Run:
 
 
 def machine() -> dict[str, Any]:
-    """Say by what the trainings of this call are made."""
+    """Say by what the training runs of this call are made."""
     git = ["git", "-C", str(RECORDS), "describe", "--always", "--dirty", "--exclude", "*"]
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() or None
     names = ("cnn_tf", "keras", "tensorflow-cpu", "tensorflow", "numpy")
@@ -294,7 +294,7 @@ def train_missing(names: list[str], jobs: int, folder: Path = RECORDS) -> list[s
                 print(f"{content['name']}: {label} is out of date, and is trained again")
                 content["arms"][label]["runs"] = []
         tasks = [task for content in contents.values() for task in missing(content)]
-        print(f"{len(tasks)} trainings, {jobs} at a time")
+        print(f"{len(tasks)} training runs, {jobs} at a time")
         made = machine()
         failed, began = [], time.perf_counter()
         work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
@@ -349,7 +349,7 @@ def outcome(result: Run) -> float:
 
 
 def recorded(wanted: Callable[[float], bool], folder: Path = RECORDS) -> list[Task]:
-    """List the recorded trainings whose duration in seconds is wanted."""
+    """List the recorded training runs whose duration in seconds is wanted."""
     tasks = []
     for name, experiment in EXPERIMENTS.items():
         arms = load(name, folder)["arms"]

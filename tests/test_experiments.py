@@ -114,7 +114,7 @@ def test_trains_what_is_missing_and_nothing_else(all_pictures, tiny, tmp_path, m
     assert set(first) == {(label, seed) for label in ("one", "two") for seed in (0, 1)}
     assert first["one", 0] == first["two", 0] != first["one", 1]
     said = capsys.readouterr().out
-    assert "4 trainings, 1 at a time" in said
+    assert "4 training runs, 1 at a time" in said
     assert "4/4  tiny: two, seed 1: 0." in said
     assert "about 0 min left" in said
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.json"]  # nothing half-written

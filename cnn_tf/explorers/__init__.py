@@ -124,7 +124,7 @@ def explore(name: str, **settings: Any) -> Explorer:
             dilation).
             `"lenet"`: a trained Keras `model`, a chain of convolutions, pooling and dense layers;
             `data`, a `FashionMNIST`; `each`, how many test pictures of each class go along.
-            `"training"`: `data`, a `FashionMNIST`; `record`, recorded trainings to be drawn behind
+            `"training"`: `data`, a `FashionMNIST`; `record`, recorded runs to be drawn behind
             the reader's, such as `read_record("ladder")`; `activation`, `"sigmoid"`,
             `"centred_sigmoid"`, `"tanh"` or `"relu"`; the rule of the first `weights`,
             `"glorot"`, `"times_four"` or `"he"`; `pooling`, `"avg"` or `"max"`; `normalisation`,

@@ -1,4 +1,4 @@
-"""The explorer of training: the pictures that it learns from, and the recorded trainings."""
+"""The explorer of training: the pictures that it learns from, and the recorded training runs."""
 
 import gzip
 import itertools
@@ -14,7 +14,7 @@ from cnn_tf.plots import Figure, image_grid, line_plot
 from cnn_tf.recipes import Recipe, Record
 
 TRAIN, VALIDATION = 6_400, 2_000  # pictures at most: the archive stays below 4 MB
-RECORDED = 50_000  # pictures in each epoch of the recorded trainings
+RECORDED = 50_000  # pictures in each epoch of the recorded training runs
 
 # What each word changes of the arguments of LeNet, and of the recipe.
 _ARGUMENTS: dict[str, dict[str, Settings]] = {
@@ -74,7 +74,7 @@ def training(
     check_limits("training", "seed", seed)
     if not (record is None or isinstance(record, Record)):
         raise TypeError(
-            'explore("training") expected a record of trainings, such as '
+            'explore("training") expected a record of training runs, such as '
             f'cnn_tf.recipes.read_record("ladder"). Received: record={record!r}.'
         )
     data = data or FashionMNIST()
@@ -151,7 +151,7 @@ def _archive(parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
 
 
 def _figure(data: FashionMNIST, recorded: list[Settings]) -> Figure:
-    """Some of the recorded trainings; without a record, what there is to learn from."""
+    """Some of the recorded training runs; without a record, what there is to learn from."""
     by_choices = {_key(each["choices"]): each for each in recorded}
     shown = {
         name: found
@@ -178,7 +178,7 @@ def _figure(data: FashionMNIST, recorded: list[Settings]) -> Figure:
         {"right on validation pictures, %": accuracy},
         x=[epoch * (k + 1) for k in range(len(next(iter(accuracy.values()))))],
         x_label="step",
-        alt=f"Means of recorded trainings of LeNet by different recipes. At the end, {ends}.",
+        alt=f"Means of recorded training runs of LeNet by different recipes. At the end, {ends}.",
     )
 
 

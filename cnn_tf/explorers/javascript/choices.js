@@ -108,7 +108,7 @@ const WORDS = /** @type {(keyof Choices)[]} */ (Object.keys(CHOICES.words));
 const PRESETS = Object.keys(CHOICES.presets);
 
 /**
- * Whether two trainings are by one recipe, but for the size of the batch and the seed.
+ * Whether two training runs are by one recipe, but for the size of the batch and the seed.
  * @param {Choices} one
  * @param {Choices} other
  */
@@ -117,7 +117,7 @@ export function sameRecipe(one, other) {
 }
 
 /**
- * Whether two trainings are the same, step by step.
+ * Whether two training runs are the same, step by step.
  * @param {Choices} one
  * @param {Choices} other
  */

@@ -17,7 +17,7 @@ import { Watched } from "./watched.js";
 /** @typedef {import("./curves.js").Line} Line */
 /** @typedef {import("./run.js").Progress} Progress */
 /** @typedef {{choices: Choices, epoch: number, loss: number[], accuracy: number[]}} Recorded
- *   Means of recorded trainings, after each epoch of so many steps. */
+ *   Means of recorded training runs, after each epoch of so many steps. */
 /** @typedef {{type: "progress", id: number} & Progress} Told */
 /** @typedef {{type: "field", id: number} & import("./run.js").Field} Traced */
 /** @typedef {{type: "file", id: number, file: object}} Written */
@@ -645,7 +645,7 @@ function aboutRecord(recorded) {
   const plateau = "The plateau counts as over when the loss on 300 training pictures, measured " +
     "every 40 steps, is one per cent below log 10.";
   if (!recorded) return plateau;
-  return `${plateau} Recorded: the mean of five trainings by this recipe, on 50,000 pictures in ` +
+  return `${plateau} Recorded: the mean of five runs by this recipe, on 50,000 pictures in ` +
     `batches of ${recorded.choices.batch}.`;
 }
 
