@@ -228,7 +228,7 @@ def reduce_max(x: Tensor, axis: int) -> Tensor:
 
 
 def custom_gradient(
-    function: Callable[..., tuple[Tensor, Callable[[Tensor], Any]]],
+    function: Callable[..., tuple[Any, Callable[..., Any]]],
     *tensors: Tensor,
     backends: Sequence[str] = ("tensorflow",),
 ) -> Tensor:
@@ -238,7 +238,8 @@ def custom_gradient(
 
     Args:
         function: A function of the tensors. It returns its value, and a second function, which
-            turns the gradient of that value into those of the tensors.
+            turns the gradient of that value into those of the tensors. On PyTorch the value may
+            be a tuple of tensors; the second function takes a gradient for each.
         tensors: What it is applied to, and differentiated with respect to.
         backends: Where its own gradient is faster, of TensorFlow and PyTorch. Elsewhere the
             operations of the function are differentiated; JAX would refuse forward mode else.
@@ -246,7 +247,7 @@ def custom_gradient(
     if NAME not in backends or isinstance(tensors[0], keras.KerasTensor):
         return function(*tensors)[0]
     if NAME == "torch":
-        if _is_transformed(*tensors):
+        if _is_transformed(*tensors) or not torch.is_grad_enabled():
             return function(*tensors)[0]
         return _WithGradient.apply(function, *tensors)
 
@@ -272,32 +273,34 @@ if NAME == "torch":
         """What a function of tensors gives, with its own gradient."""
 
         @staticmethod
-        def forward(context: Any, function: Callable[..., Any], *tensors: Tensor) -> Tensor:
+        def forward(context: Any, function: Callable[..., Any], *tensors: Tensor) -> Any:
             y, context.gradients = function(*tensors)
             context.function = function
             context.save_for_backward(*tensors)
             return y
 
         @staticmethod
-        def backward(context: Any, upstream: Tensor) -> Any:
+        def backward(context: Any, *upstreams: Tensor) -> Any:
             tensors = context.saved_tensors  # refused, if one has been changed in the meantime
             gradients = context.gradients
             again = torch.is_grad_enabled()  # to be differentiated itself, down to the tensors
-            if _is_batched(upstream):  # then nothing may be done in place
+            if any(map(_is_batched, upstreams)):  # then nothing may be done in place
                 with torch.enable_grad():
                     tensors = [
                         it if it.requires_grad else it.clone().requires_grad_() for it in tensors
                     ]
                     y, _ = context.function(*tensors)
-                return None, *torch.autograd.grad(y, tensors, upstream, create_graph=again)
+                return None, *torch.autograd.grad(y, tensors, upstreams, create_graph=again)
             if again:
                 _, gradients = context.function(*tensors)
-            return None, *gradients(upstream)
+            return None, *gradients(*upstreams)
 
 
 def _is_transformed(*tensors: Tensor) -> bool:
     """Whether PyTorch does anything with a function but to call it and to go back through it."""
     if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
+        return True
+    if torch.jit.is_tracing():
         return True
     unpack = torch.autograd.forward_ad.unpack_dual
     return any(unpack(each).tangent is not None for each in tensors)

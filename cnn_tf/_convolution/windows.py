@@ -1,11 +1,20 @@
 """Taking images apart into what the taps of a window see, and adding it up again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras import ops
 
-from cnn_tf._backend import Tensor, cut, cut_axes, is_torch, pad, sizes, split
+from cnn_tf._backend import (
+    Tensor,
+    custom_gradient,
+    cut,
+    cut_axes,
+    is_torch,
+    pad,
+    sizes,
+    split,
+)
 from cnn_tf._convolution.geometry import Axis
 from cnn_tf.arguments import is_symbolic
 
@@ -103,10 +112,24 @@ def windows_of_rows(x: Tensor, rows: Axis, columns: Axis) -> list[Tensor]:
     if not is_torch(x) or columns.dilation > 1 or not (rows.known and columns.known):
         return taps(ops.concatenate(taps(x, axis + 1, columns), axis=-1), axis, rows)
 
-    # Views, of the numbers of each row.
-    numbers = ops.reshape(x, (*x.shape[:-2], x.shape[-2] * c))
-    windows = numbers.unfold(axis + 1, columns.window * c, columns.stride * c)
-    return [windows[..., rows.places(u), :, :] for u in range(rows.window)]
+    def views(x: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., list[Tensor]]]:
+        numbers = ops.reshape(x, (*x.shape[:-2], x.shape[-2] * c))  # of each row
+        windows = numbers.unfold(axis + 1, columns.window * c, columns.stride * c)
+        places = list(map(rows.places, range(rows.window)))
+        shape = x.shape
+
+        def add_up(*upstreams: Tensor) -> list[Tensor]:
+            total = ops.zeros(shape, upstreams[0].dtype)
+            for row, upstream in zip(places, upstreams, strict=True):
+                for v in range(columns.window):
+                    seen = total[..., row, columns.places(v), :]
+                    seen += upstream[..., v * c : (v + 1) * c]
+            return [total]
+
+        return tuple(windows[..., row, :, :] for row in places), add_up
+
+    # Its own gradient would fill, for each row, a tensor as large as the images with zeros.
+    return list(custom_gradient(views, x, backends=["torch"]))
 
 
 def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
