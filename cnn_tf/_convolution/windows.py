@@ -31,9 +31,10 @@ def pad_zeros(x: Tensor, pads: Sequence[Sequence[Any]], value: float = 0) -> Ten
 def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
     """For each tap of a window, what it sees of x as the window moves along an axis.
 
-    x[first::stride] would do, and does where the size of x is not known. But its gradient is slow,
-    on TensorFlow above all. So where the size is known the axis is divided into blocks of `stride`
-    entries: the first entries of all blocks are one phase, the second entries the next, and so on.
+    x[first::stride] would do, and does where the size of x is not known, and on PyTorch. But its
+    gradient is slow, on TensorFlow above all. So where the size is known the axis is divided into
+    blocks of `stride` entries: the first entries of all blocks are one phase, the second entries
+    the next, and so on.
 
     Args:
         x: Images, padded.
@@ -49,6 +50,14 @@ def taps(x: Tensor, number: int, axis: Axis) -> list[Tensor]:
             x[(*before, slice(offset, end, stride))]
             for offset, end in zip(offsets, ends, strict=True)
         ]
+    if is_torch(x):
+        places = [(*(slice(None),) * number, axis.places(tap)) for tap in range(axis.window)]
+
+        def add(total: Tensor, upstreams: Sequence[Tensor]) -> None:
+            for place, upstream in zip(places, upstreams, strict=True):
+                total[place].add_(upstream)
+
+        return _views(x, lambda x: [x[place] for place in places], add)
     count = (n - axis.span) // stride + 1
     if stride == 1:
         return [cut(x, number, offset, offset + count) for offset in offsets]
@@ -112,24 +121,47 @@ def windows_of_rows(x: Tensor, rows: Axis, columns: Axis) -> list[Tensor]:
     if not is_torch(x) or columns.dilation > 1 or not (rows.known and columns.known):
         return taps(ops.concatenate(taps(x, axis + 1, columns), axis=-1), axis, rows)
 
-    def views(x: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., list[Tensor]]]:
+    places = list(map(rows.places, range(rows.window)))
+
+    def look(x: Tensor) -> list[Tensor]:
         numbers = ops.reshape(x, (*x.shape[:-2], x.shape[-2] * c))  # of each row
         windows = numbers.unfold(axis + 1, columns.window * c, columns.stride * c)
-        places = list(map(rows.places, range(rows.window)))
-        shape = x.shape
+        return [windows[..., row, :, :] for row in places]
 
-        def add_up(*upstreams: Tensor) -> list[Tensor]:
-            total = ops.zeros(shape, upstreams[0].dtype)
-            for row, upstream in zip(places, upstreams, strict=True):
-                for v in range(columns.window):
-                    seen = total[..., row, columns.places(v), :]
-                    seen += upstream[..., v * c : (v + 1) * c]
+    def add(total: Tensor, upstreams: Sequence[Tensor]) -> None:
+        for row, upstream in zip(places, upstreams, strict=True):
+            for v in range(columns.window):
+                seen = total[..., row, columns.places(v), :]
+                seen.add_(upstream[..., v * c : (v + 1) * c])
+
+    return _views(x, look, add)
+
+
+def _views(
+    x: Tensor,
+    look: Callable[[Tensor], list[Tensor]],
+    add: Callable[[Tensor, Sequence[Tensor]], None],
+) -> list[Tensor]:
+    """What a PyTorch tensor shows in several places; the gradients are added up in place.
+
+    Automatic differentiation would fill for each view a tensor as large as x with zeros.
+
+    Args:
+        x: The tensor.
+        look: Gives the views.
+        add: Adds to a tensor of the shape of x, where each view looks, the gradient of the view.
+    """
+    shape = x.shape
+
+    def with_gradient(x: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., list[Tensor]]]:
+        def gradient(*upstreams: Tensor) -> list[Tensor]:
+            total = upstreams[0].new_zeros(shape)
+            add(total, upstreams)
             return [total]
 
-        return tuple(windows[..., row, :, :] for row in places), add_up
+        return tuple(look(x)), gradient
 
-    # Its own gradient would fill, for each row, a tensor as large as the images with zeros.
-    return list(custom_gradient(views, x, backends=["torch"]))
+    return list(custom_gradient(with_gradient, x, backends=["torch"]))
 
 
 def wide_windows(x: Tensor, width: int, step: int, count: int) -> Tensor:
