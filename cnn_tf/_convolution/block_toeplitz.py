@@ -86,9 +86,8 @@ def cost_of(strips: Strips, geometry: Geometry) -> float:
     """Padding, strips of each row, those of `k_h` rows side by side, and one product."""
     (k_h, _), channels, filters = geometry.kernel, geometry.channels, geometry.filters
     number, width = strips.number, strips.width * channels
-    strips_of_rows = copy(2 * geometry.rows.padded * number * width, strips.step * channels)
-    if NAME == "torch":
-        strips_of_rows = 0  # a view
+    times = 1 if NAME == "torch" else 2  # there a view, of which only the gradient is copied
+    strips_of_rows = copy(times * geometry.rows.padded * number * width, strips.step * channels)
     kept = geometry.rows.outputs * number * k_h * width
     seen = copy(2 * kept, width) + memory(kept, geometry)
     y = geometry.rows.outputs * number * strips.outputs * filters
