@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 - in the table of bad input, one case is one line
 
+import itertools
 import re
 
 import keras
@@ -26,7 +27,7 @@ from cnn_tf import (
 from cnn_tf.arguments import PADDING_MODES
 from tests import reference
 from tests.algorithms import EACH_ALGORITHM, depths, windows
-from tests.back_end import assert_close, assert_equal, gradients, numbers, type_of
+from tests.back_end import BACK_END, assert_close, assert_equal, gradients, numbers, type_of
 
 X = np.arange(9.0).reshape(3, 3)
 K = np.array([[0.0, 1.0], [2.0, 3.0]])
@@ -284,6 +285,51 @@ def test_max_pool_equals_the_loops(case):
     x, window, strides, padding, sides = case
     expected = reference.pool(x, window, strides or window, sides, max)
     assert_equal(functional.max_pool(x, window, strides, padding), expected)
+
+
+@pytest.mark.parametrize("window", range(1, 9))
+def test_max_pool_and_its_gradient_equal_the_loops_for_every_reach(window):
+    """Along one axis: all sizes, strides and paddings, so that windows reach beyond both ends."""
+    rng = np.random.default_rng(window)
+    sizes, strides = range(1, 12), range(1, 6)
+    if BACK_END == "jax":  # which compiles each of them
+        sizes, strides = (5,), (2,)
+    for size, stride in itertools.product(sizes, strides):
+        before, after = rng.integers(0, window, (4, 2)).T
+        same = max((-(-size // stride) - 1) * stride + window - size, 0)
+        pads = {
+            *zip(before.tolist(), after.tolist(), strict=True),
+            (same // 2, same - same // 2),
+            (0, 0),
+        }
+        for first, last in sorted(pads):
+            if size + first + last < window or max(first, last) >= window:
+                continue
+            x = rng.permutation(size * 2).astype("float32").reshape(1, size, 1, 2)
+            padded = np.pad(x[0, :, 0], ((first, last), (0, 0)), constant_values=-np.inf)
+            starts = range(0, len(padded) - window + 1, stride)
+            expected = np.array([padded[start : start + window].max(axis=0) for start in starts])
+            upstream = rng.integers(1, 9, expected.shape).astype("float32")
+            to_padded = np.zeros_like(padded)
+            for start, of_window in zip(starts, upstream, strict=True):
+                winners = padded[start : start + window].argmax(axis=0)
+                to_padded[start + winners, [0, 1]] += of_window
+            for axis in (1, 2):
+                turned = x if axis == 1 else x.transpose(0, 2, 1, 3)
+                shape = (window, 1) if axis == 1 else (1, window)
+                steps = (stride, 1) if axis == 1 else (1, stride)
+                padding = ((first, last), (0, 0)) if axis == 1 else ((0, 0), (first, last))
+
+                def pool(x, shape=shape, steps=steps, padding=padding):
+                    return functional.max_pool(x, shape, steps, padding)
+
+                y = keras.ops.convert_to_numpy(pool(turned))
+                case = f"{size=}, {window=}, {stride=}, pads {first}, {last}, {axis=}"
+                assert np.array_equal(y.reshape(expected.shape), expected), case
+                given = keras.ops.convert_to_tensor(upstream.reshape(y.shape))
+                (found,) = gradients(lambda x: keras.ops.sum(pool(x) * given), [turned])  # noqa: B023
+                wanted = to_padded[first : first + size]
+                assert np.array_equal(found.reshape(wanted.shape), wanted), case
 
 
 @given(case=poolings())

@@ -192,7 +192,7 @@ class _Along:
             inside = cells[(cells >= 0) & (cells < axis.cells)]
             ahead = int(np.sum(cells < 0))
             beyond = len(cells) - ahead - len(inside)
-            if len(inside) and inside[-1] - inside[0] == len(inside) - 1:  # they lie side by side
+            if len(inside) and np.all(np.diff(inside) == 1):  # they lie side by side
                 seen = cut(x, 1, int(inside[0]), int(inside[-1]) + 1)
             else:
                 seen = take(x, inside, 1)
