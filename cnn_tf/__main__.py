@@ -8,7 +8,10 @@ import importlib
 import json
 import os
 import sys
+import tempfile
 import webbrowser
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import update_wrapper
@@ -58,6 +61,8 @@ class Commands(click.Group):
             click.echo("\nInterrupted.", err=True)
             _tell_notes(error)
             ctx.exit(INTERRUPTED)
+        except BrokenPipeError:  # of `| head`, say: click ends in silence
+            raise
         except (ArithmeticError, ImportError, OSError, TypeError, ValueError) as error:
             _tell_notes(error)
             raise click.ClickException(_message(error)) from error
@@ -236,6 +241,11 @@ def train(
             f"there is no folder {output.absolute().parent}", param_hint="--output"
         )
     chosen = _recipe(recipe, epochs, batch_size, learning_rate, dtype)
+    if chosen.permute:
+        raise ValueError("A network of permuted pixels cannot be saved for pictures as they are.")
+    draft = output.with_name(f".writing-{output.name}")
+    draft.touch()  # or it fails now, and not when all has been trained
+    draft.unlink(missing_ok=True)
     from cnn_tf import distribution
     from cnn_tf.data import FashionMNIST
     from cnn_tf.recipes import train as train_by
@@ -250,10 +260,16 @@ def train(
         )
     if not group.is_first:
         return {"process": group.process}
-    draft = output.with_name(f".writing-{output.name}")
+    prepared = _with_preparation(model, chosen, data)
     try:
-        _with_preparation(model, chosen, data).save(draft)
+        prepared.save(draft)
         draft.replace(output)
+    except OSError as error:
+        rescued = Path(tempfile.mkdtemp(prefix="cnn-tf-"), output.name)
+        prepared.save(rescued)
+        raise OSError(
+            error.errno, f"{error.strerror}. The model is in {rescued} instead of", str(output)
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
     if not as_json:
@@ -318,8 +334,6 @@ def _with_preparation(model: "keras.Model", recipe: "Recipe", data: Any) -> "ker
     """The model for pixels as they are, from 0 to 1: it prepares them as the recipe does."""
     import keras
 
-    if recipe.permute:
-        raise ValueError("A network of permuted pixels cannot be saved for pictures as they are.")
     layers = model.layers if isinstance(model, keras.Sequential) else [model]
     if recipe.standardize:
         images, _ = data.train
@@ -337,7 +351,13 @@ def _load(path: Path) -> "keras.Model":
     _start_backend()
     import keras
 
-    return keras.models.load_model(path, compile=False)
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path} cannot be read: it is damaged, or no model that Keras has saved "
+            f"({type(error).__name__}: {error})."
+        ) from error
 
 
 def _probabilities(model: "keras.Model", images: Any, path: Path) -> Any:

@@ -12,8 +12,6 @@ import json
 import os
 import re
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,6 +111,7 @@ class Checkpoints:
             "log": checkpoint.log,
             "callbacks": [_plain(counted) for counted in checkpoint.callbacks],
             "dtypes": others,
+            "variables": len(checkpoint.state),
             "stopped": checkpoint.stopped,
         }
         files: dict[str, Any] = {"head": np.frombuffer(json.dumps(head).encode(), "uint8")}
@@ -145,10 +144,8 @@ class Checkpoints:
         files, damaged = self._files(), []
         for epoch, path in reversed(files):
             try:
-                with path.open("rb") as file:
-                    content = dict(np.load(file))  # each array has its check sum in there
-                head = json.loads(bytes(content.pop("head")))
-            except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error):
+                head, content = self._read(path)
+            except Exception:  # a damaged directory of a zip file can lead to any
                 damaged.append(path.name)
                 continue
             self._check(head, path)
@@ -160,7 +157,6 @@ class Checkpoints:
                 )
             for name, dtype in head["dtypes"].items():
                 content[name] = content[name].view(dtype)
-            variables = [name for name in content if name.startswith("variable_")]
             callbacks: list[dict[str, Any]] = head["callbacks"]
             for i, counted in enumerate(callbacks):
                 for name, value in counted.items():
@@ -170,7 +166,7 @@ class Checkpoints:
                         ]
                     elif isinstance(value, dict):
                         counted[name] = getattr(keras.ops, value["operation"])
-            state = [content[f"variable_{i}"] for i in range(len(variables))]
+            state = [content[f"variable_{i}"] for i in range(head["variables"])]
             return Checkpoint(epoch, state, head["log"], callbacks, head["stopped"])
         if damaged:
             raise ValueError(
@@ -178,6 +174,20 @@ class Checkpoints:
                 "to train from the start."
             )
         return None
+
+    @staticmethod
+    def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The head and the arrays of a file that is whole, or any exception."""
+        with path.open("rb") as file:
+            content = dict(np.load(file))  # each array has its check sum in there
+        head = json.loads(bytes(content.pop("head")))
+        if head["format"] == _FORMAT:
+            there = {name for name in content if name.startswith("variable_")}
+            number = head.setdefault("variables", len(there))
+            needed = {"training", "log", "callbacks", "dtypes", "stopped"}
+            if there != {f"variable_{i}" for i in range(number)} or not needed <= set(head):
+                raise ValueError("Some of it is missing.")
+        return head, content
 
     def _files(self) -> list[tuple[int, Path]]:
         found = ((_NAME.fullmatch(path.name), path) for path in self.folder.iterdir())
@@ -202,7 +212,13 @@ class Checkpoints:
                 os.close(descriptor)
 
     def _check(self, head: dict[str, Any], path: Path) -> None:
-        there = head["training"] if head.get("format") == _FORMAT else {"format": head["format"]}
+        if head["format"] != _FORMAT:
+            raise ValueError(
+                f"{path} was written by another version of cnn_tf: its format is "
+                f"{head['format']}, that of this version {_FORMAT}. Go on with that version, or "
+                "name another checkpoint_dir."
+            )
+        there = head["training"]
         for name in {**self._training, **there}:
             old, new = there.get(name), self._training.get(name)
             if old == new:

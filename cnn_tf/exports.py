@@ -46,8 +46,9 @@ FORMATS = {
 def export(model: keras.Model, path: str | os.PathLike[str], format: str | None = None) -> None:
     """Write a model for another runtime: SavedModel, ONNX, LiteRT or OpenVINO.
 
-    All four take batches of any size, and images of any size where the model does. What is there
-    under that name is replaced when the new file is complete.
+    All four take batches of any size, and images of any size where the model does. A model of the
+    same format that is there under that name is replaced when the new one is complete; anything
+    else is left as it is, and refused.
 
     Args:
         model: A Sequential or functional model, built.
@@ -62,6 +63,7 @@ def export(model: keras.Model, path: str | os.PathLike[str], format: str | None 
     Raises:
         ValueError: There is no such format, the path has another ending, or the model has not been
             built.
+        FileExistsError: What is there under that name is no model of that format.
         ImportError: A package that the format needs is not installed; the message names it.
         NotImplementedError: Another back end than TensorFlow computes: save the model by
             `model.save`, and export it where KERAS_BACKEND is tensorflow.
@@ -79,7 +81,7 @@ def export(model: keras.Model, path: str | os.PathLike[str], format: str | None 
         ...     sorted(path.name for path in Path(folder, "lenet").iterdir())[-2:]
         ['saved_model.pb', 'variables']
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.abspath(Path(path).expanduser()))
     if format is None:
         named = [name for name, it in FORMATS.items() if it.suffix == path.suffix]
         format = named[0] if named else path.suffix
@@ -93,6 +95,7 @@ def export(model: keras.Model, path: str | os.PathLike[str], format: str | None 
         raise ValueError(
             f"A file of the format {format!r} ends in {kind.suffix}. Received: path={str(path)!r}."
         )
+    _check_place(path, folder=not kind.suffix)
     if not _backend.is_tensorflow():
         raise NotImplementedError(
             f"export computes on TensorFlow alone. Received: the back end {_backend.NAME!r}. Save "
@@ -123,3 +126,21 @@ def export(model: keras.Model, path: str | os.PathLike[str], format: str | None 
             if place.is_dir():
                 shutil.rmtree(place)
             made.replace(place)
+
+
+def _check_place(path: Path, folder: bool) -> None:
+    """Refuse to replace what is not a model: a folder of other things, or a file for a folder."""
+    if path.is_symlink():
+        what = "a symbolic link"
+    elif not path.exists() or (path.is_file() and not folder):
+        return
+    elif path.is_file():
+        what = "a file"
+    elif folder and (not any(path.iterdir()) or (path / "saved_model.pb").exists()):
+        return
+    else:
+        what = "a folder with other things in it" if folder else "a folder"
+    raise FileExistsError(
+        f"export would have to replace {path}, which is {what}. Nothing was written. Choose a name "
+        "that is free."
+    )

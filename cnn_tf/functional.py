@@ -621,7 +621,8 @@ def max_pool(
 
     Returns:
         A tensor of the back end. Where several cells tie, the gradient goes to the first one. A
-        window that holds a NaN gives a NaN.
+        window that holds a NaN gives a NaN. On TensorFlow, the gradient of an output that is
+        itself infinite or NaN may be NaN at all cells of its window.
 
     Raises:
         ValueError: A window that does not fit, or a padding as wide as the window.

@@ -471,6 +471,7 @@ class LocallyConnected2D(keras.layers.Layer):
             )
         out_h, out_w = self._places(input_shape)
         (k_h, k_w), channels = self.kernel_size, input_shape[-1]
+        self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
         self.kernel = self.add_weight(
             name="kernel",
             shape=(k_h * k_w * channels, out_h * out_w * self.filters),

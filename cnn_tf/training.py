@@ -53,7 +53,7 @@ def fit(
     the last two epochs; a damaged file is left out, with a warning.
 
     Within `cnn_tf.distribution.distribute`, several devices train together. A batch is then a
-    multiple of their number, so fewer pictures than there are devices are left out of an epoch.
+    multiple of their number, so the pictures left out of an epoch are fewer than the devices.
 
     A loss that becomes NaN or infinite stops the training: the epoch is repeated up to the step
     that failed, and the model keeps its weights from before it.
@@ -110,6 +110,7 @@ def fit(
     for name, number in (("epochs", epochs), ("batch_size", batch_size)):
         check_int(number, name, minimum=1)
     check_int(seed, "seed", minimum=0)
+    epochs, batch_size, seed = int(epochs), int(batch_size), int(seed)  # they may be NumPy's
     images, labels = _images_and_labels(data, "train")
     validation = _images_and_labels(data, "validation")
     group = _backend.group(getattr(model, "distribute_strategy", None))

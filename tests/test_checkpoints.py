@@ -1,5 +1,6 @@
 """`fit` loses nothing: killed, on a full disk, and when the numbers are no longer finite."""
 
+import json
 import multiprocessing
 import os
 import resource
@@ -227,6 +228,35 @@ def test_a_damaged_checkpoint_is_not_read(damage, whole, kept):
     with pytest.warns(UserWarning, match=r"epoch-0004.npz is damaged\. .* from epoch-0003\.npz"):
         same(train(kept), whole)
     assert not list(kept.glob(".writing-*"))
+
+
+@pytest.mark.parametrize("offset", [10, 8, 46])
+def test_nor_is_one_with_a_damaged_list_of_contents(offset, whole, kept):
+    """Of the kind of compression, of a flag, of the name of an array."""
+    last = kept / "epoch-0004.npz"
+    content = bytearray(last.read_bytes())
+    content[content.index(b"PK\x01\x02") + offset] ^= 1
+    last.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"epoch-0004.npz is damaged\. .* from epoch-0003\.npz"):
+        same(train(kept), whole)
+
+
+def test_nor_is_one_that_lacks_an_array(whole, kept):
+    last = kept / "epoch-0004.npz"
+    content = dict(np.load(last))
+    del content[max(content, key=lambda name: (name.startswith("variable_"), len(name), name))]
+    np.savez(last, **content)
+    with pytest.warns(UserWarning, match="epoch-0004.npz is damaged"):
+        same(train(kept), whole)
+
+
+def test_one_of_another_version_is_kept(kept):
+    last = kept / "epoch-0004.npz"
+    content = dict(np.load(last))
+    head = json.loads(bytes(content["head"])) | {"format": 99}
+    np.savez(last, **content | {"head": np.frombuffer(json.dumps(head).encode(), "uint8")})
+    with pytest.raises(ValueError, match="another version of cnn_tf: its format is 99, that of"):
+        train(kept)
 
 
 def test_if_all_are_damaged_it_does_not_start_over_silently(kept):

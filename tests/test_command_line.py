@@ -272,6 +272,35 @@ def test_export_writes_what_its_ending_names(run):
     assert "must be one of 'saved_model'" in told.stderr
 
 
+def test_what_cannot_be_saved_is_said_before_anything_is_trained(run):
+    Path("permuted.json").write_text('{"permute": true}')
+    told = run("train permuted.json -o m.keras")
+    assert (told.exit_code, "cannot be saved for pictures" in told.stderr) == (1, True)
+    assert "epoch 1" not in told.stderr
+    told = run("train -o /proc/m.keras --epochs 1")
+    assert (told.exit_code, "epoch 1" in told.stderr) == (1, False)
+
+
+def test_a_model_that_finds_no_room_is_kept_elsewhere(run, monkeypatch):
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+    told = run("train -o m.keras --epochs 1")
+    rescued = Path(re.search(r"The model is in (\S+) instead of: 'm\.keras'", told.stderr)[1])
+    assert told.exit_code == 1
+    assert keras.models.load_model(rescued).count_params() == LeNet().count_params()
+    assert [it.name for it in Path().glob("*m.keras")] == []
+
+
+def test_a_damaged_model_is_named(run):
+    LeNet().save("model.keras")
+    content = bytearray(Path("model.keras").read_bytes())
+    content[len(content) // 2] ^= 1
+    Path("model.keras").write_bytes(content)
+    told = run("evaluate")
+    assert told.exit_code == 1
+    assert "model.keras cannot be read: it is damaged, or no model" in told.stderr
+    assert "Traceback" not in told.output
+
+
 def test_data_says_where_it_lies(run):
     told = found(run("data --json"))
     assert (told["train"], told["validation"], told["test"]) == (500, 60, 80)

@@ -98,6 +98,27 @@ def test_it_computes_the_same_elsewhere(format, name, need, tmp_path, rng):
     assert {it.name for it in path.parent.iterdir()} == before
 
 
+def test_what_is_no_model_is_not_replaced(tmp_path, monkeypatch):
+    model, thesis = LeNet(), tmp_path / "project" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("All my work.")
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "link").symlink_to(thesis.parent)
+    monkeypatch.chdir(thesis.parent)
+    for path, what in {
+        thesis.parent: "a folder with other things in it",
+        thesis: "a file",
+        tmp_path / "link": "a symbolic link",
+        "..": "a folder with other things in it",
+        tmp_path / "folder.onnx": "a folder",
+    }.items():
+        format = None if str(path).endswith(".onnx") else "saved_model"
+        with pytest.raises(FileExistsError, match=rf"which is {what}\. Nothing was written"):
+            export(model, path, format)
+    assert thesis.read_text() == "All my work."
+    assert [it.name for it in thesis.parent.iterdir()] == ["thesis.txt"]
+
+
 def test_what_is_wrong_is_said_before_anything_is_written(tmp_path, monkeypatch):
     model = LeNet()
     with pytest.raises(

@@ -779,6 +779,15 @@ def test_he_counts_the_inputs_of_one_window():
     assert 0.99 * limit < abs(np.asarray(layer.kernel)).max() <= limit
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 3, 1), (1, 3, 8, 2), (2, 4, 8, 1)])
+def test_locally_connected_refuses_images_of_another_size(shape):
+    layer = LocallyConnected2D(2, 3)
+    layer(np.ones((1, 3, 8, 1), "float32"))
+    assert layer(np.ones((5, 3, 8, 1), "float32")).shape == (5, 1, 6, 2)
+    with pytest.raises(ValueError, match="is incompatible with the layer"):
+        layer(np.ones(shape, "float32"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "shape", "error", "words"),
     [

@@ -47,6 +47,13 @@ def weights_after(seed, stripes):
     return np.concatenate([weight.ravel() for weight in model.get_weights()])
 
 
+def test_numpys_integers_will_do(stripes, tmp_path):
+    one = np.int64(1)
+    numbers = {"epochs": one, "batch_size": np.int32(32), "seed": one}
+    log = fit(LeNet(), stripes, **numbers, checkpoint_dir=tmp_path, verbose=False)
+    assert len(log.history["loss"]) == 1
+
+
 def test_same_seed_same_weights(stripes):
     assert np.array_equal(weights_after(3, stripes), weights_after(3, stripes))
 
