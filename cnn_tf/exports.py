@@ -43,6 +43,10 @@ FORMATS = {
 }
 
 
+# Another folder is not replaced, nor one that has anything else in it.
+_OF_A_SAVED_MODEL = {"assets", "fingerprint.pb", "saved_model.pb", "variables"}
+
+
 def export(model: keras.Model, path: str | os.PathLike[str], format: str | None = None) -> None:
     """Write a model for another runtime: SavedModel, ONNX, LiteRT or OpenVINO.
 
@@ -136,7 +140,7 @@ def _check_place(path: Path, folder: bool) -> None:
         return
     elif path.is_file():
         what = "a file"
-    elif folder and (not any(path.iterdir()) or (path / "saved_model.pb").exists()):
+    elif folder and {it.name for it in path.iterdir()} <= _OF_A_SAVED_MODEL:
         return
     else:
         what = "a folder with other things in it" if folder else "a folder"

@@ -1,6 +1,7 @@
 """Each exported file, run by its own runtime, puts out what the model does."""
 
 import importlib.util
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -117,6 +118,10 @@ def test_what_is_no_model_is_not_replaced(tmp_path, monkeypatch):
             export(model, path, format)
     assert thesis.read_text() == "All my work."
     assert [it.name for it in thesis.parent.iterdir()] == ["thesis.txt"]
+    export(model, "new")
+    Path("new", "notes.txt").write_text("Beside a model.")
+    with pytest.raises(FileExistsError, match="a folder with other things in it"):
+        export(model, "new")
 
 
 def test_what_is_wrong_is_said_before_anything_is_written(tmp_path, monkeypatch):
