@@ -298,9 +298,8 @@ if NAME == "torch":
 
 def _is_transformed(*tensors: Tensor) -> bool:
     """Whether PyTorch does anything with a function but to call it and to go back through it."""
-    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
-        return True
-    if torch.jit.is_tracing():
+    followed = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if followed or torch._C._are_functorch_transforms_active():
         return True
     unpack = torch.autograd.forward_ad.unpack_dual
     return any(unpack(each).tangent is not None for each in tensors)

@@ -50,9 +50,9 @@ _OF_A_SAVED_MODEL = {"assets", "fingerprint.pb", "saved_model.pb", "variables"}
 def export(model: keras.Model, path: str | os.PathLike[str], format: str | None = None) -> None:
     """Write a model for another runtime: SavedModel, ONNX, LiteRT or OpenVINO.
 
-    All four take batches of any size, and images of any size where the model does. A model of the
-    same format that is there under that name is replaced when the new one is complete; anything
-    else is left as it is, and refused.
+    All four take batches of any size, and images of any size where the model does. A file or
+    a SavedModel of that name is replaced when the new one is complete; another folder, a link, and
+    a file where a folder should be are left as they are, and refused.
 
     Args:
         model: A Sequential or functional model, built.
@@ -67,7 +67,7 @@ def export(model: keras.Model, path: str | os.PathLike[str], format: str | None 
     Raises:
         ValueError: There is no such format, the path has another ending, or the model has not been
             built.
-        FileExistsError: What is there under that name is no model of that format.
+        FileExistsError: There is something of that name that is not to be replaced.
         ImportError: A package that the format needs is not installed; the message names it.
         NotImplementedError: Another back end than TensorFlow computes: save the model by
             `model.save`, and export it where KERAS_BACKEND is tensorflow.

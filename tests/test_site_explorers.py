@@ -245,7 +245,7 @@ def test_a_page_is_light(page_name, page, address):
     page.goto(f"{address}{page_name}.html", wait_until="networkidle")
     wake(page)
     assert len(sizes) > 10
-    assert sum(sizes.values()) < (700_000 if page_name == "lenet" else 410_000), sizes
+    assert sum(sizes.values()) < (700_000 if page_name == "lenet" else 400_000), sizes
 
 
 def test_a_notebook_shows_them_without_any_file(page):

@@ -104,8 +104,11 @@ def _move_pixels(soup: BeautifulSoup, page: Path, outdir: Path) -> None:
 
 def _squeezed(content: bytes) -> bytes:
     """The same pixels in fewer bytes, if that can be."""
-    smaller = io.BytesIO()
-    Image.open(io.BytesIO(content)).save(smaller, "png", optimize=True)
+    picture, smaller = Image.open(io.BytesIO(content)), io.BytesIO()
+    grey = picture.convert("L")
+    if grey.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes():
+        picture = grey  # Matplotlib writes four numbers for each pixel
+    picture.save(smaller, "png", optimize=True)
     return min(content, smaller.getvalue(), key=len)
 
 
